@@ -1,0 +1,137 @@
+"""A JSON file of any size, read value by value in the memory of one value.
+
+It goes by brackets and strings only and leaves the decoding of a value to the caller. So one value
+that is no JSON costs that value and not the file, and nesting of any depth costs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from graphwriter.errors import ConfigError
+
+CHUNK = 1 << 18  # bytes a read: enough that the cost of a read vanishes
+VALUE_LIMIT = 1 << 24  # bytes of one value; a Telegram message is far below 1 MiB
+
+_GAP = re.compile(rb"[\s,:]*+")  # commas and colons say nothing that the brackets do not
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_SCALAR = re.compile(rb'[^\s,:"{}\[\]]++(?=[\s,:"{}\[\]])')
+# Up to and with the next bracket outside of strings. A string cut off by the end of the window
+# does not match, so a bracket inside of it is never taken for one outside.
+_BRACKET = re.compile(
+    rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+([{}\[\]])', re.DOTALL
+)
+
+
+class JsonFile:
+    """A pull reader over an open binary file; `name` is what its errors call the file.
+
+    Every method may block on reading the file and raises ConfigError, naming file and byte, where
+    the file ends too early, cannot be read, or holds a bracket where none can be.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self.name = name
+        self._file = file
+        self._window = b""
+        self._at = 0  # where in the window the next value begins
+        self._passed = 0  # bytes of the file before the window
+        if self.kind() and self._window.startswith(b"\xef\xbb\xbf"):
+            self._at = max(self._at, 3)  # a byte order mark, left by editors on Windows
+
+    @property
+    def position(self) -> int:
+        """The byte of the file where the next value begins."""
+        return self._passed + self._at
+
+    def error(self, problem: str) -> ConfigError:
+        """Return, not raise, the error that `problem` is met here."""
+        return ConfigError(f"{self.name}, byte {self.position}: {problem}")
+
+    def kind(self) -> str:
+        """Return the first character of the next value or closing bracket, "" at the end."""
+        while True:
+            gap = _GAP.match(self._window, self._at)
+            self._at = gap.end() if gap else self._at
+            if self._at < len(self._window):
+                return chr(self._window[self._at])
+            if not self._more():
+                return ""
+
+    def members(self) -> Iterator[str]:
+        """Yield the keys of the object that comes next; the caller takes each value in turn."""
+        self._enter("{")
+        while self.kind() != "}":
+            if self.kind() != '"':
+                raise self._unexpected("a key or }")
+            yield self.value()[1:-1].decode("utf-8", "replace")
+        self._at += 1
+
+    def items(self) -> Iterator[None]:
+        """Yield once for each value of the array that comes next; the caller takes the value."""
+        self._enter("[")
+        while self.kind() != "]":
+            if self.kind() in ("}", ""):
+                raise self._unexpected("a value or ]")
+            yield
+        self._at += 1
+
+    def value(self) -> bytes:
+        """Return the bytes of the next value, which may still be no JSON inside."""
+        end = self._end(keep=True)
+        value = self._window[self._at : end]
+        self._at = end
+        return value
+
+    def skip(self) -> None:
+        """Pass over the next value, whatever its size, without holding it."""
+        self._at = self._end(keep=False)
+
+    def _enter(self, bracket: str) -> None:
+        if self.kind() != bracket:
+            raise self._unexpected(bracket)
+        self._at += 1
+
+    def _unexpected(self, wanted: str) -> ConfigError:
+        found = self.kind()
+        if not found:
+            return self.error("the file ends in the middle; everything before was read")
+        return self.error(f"expected {wanted}, found {found!r}")
+
+    def _end(self, *, keep: bool) -> int:
+        """Return where in the window the next value ends, reading on until it is there."""
+        first = self.kind()
+        if first in ("}", "]", ""):
+            raise self._unexpected("a value")
+        nested = first in ("{", "[")
+        pattern = _BRACKET if nested else _STRING if first == '"' else _SCALAR
+        depth, at = 0, self._at
+        while True:
+            found = pattern.match(self._window, at)
+            if found is None:
+                if not keep:
+                    self._at = at
+                at -= self._at
+                if not self._more():
+                    raise self.error("the file ends in the middle; everything before was read")
+                continue
+            at = found.end()
+            if nested:
+                depth += 1 if found[1] in b"{[" else -1
+            if depth == 0:
+                return at
+
+    def _more(self) -> bool:
+        """Let go of what was passed and read on; false at the end of the file."""
+        if len(self._window) - self._at > VALUE_LIMIT:
+            raise self.error(f"one value of more than {VALUE_LIMIT >> 20} MiB")
+        try:
+            chunk = self._file.read(CHUNK)
+        except OSError as error:
+            raise self.error(str(error)) from None
+        self._passed += self._at
+        self._window = self._window[self._at :] + chunk
+        self._at = 0
+        return bool(chunk)

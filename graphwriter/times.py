@@ -1,0 +1,56 @@
+"""Times as events give them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from graphwriter.errors import BadEvent
+from graphwriter.wire import shown
+
+_UTC: tuple[str | None, ...] = (None, "Z", "z")
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+).fullmatch
+_SECONDS = re.compile(r"([+-]?)(\d{1,15})(?:\.(\d{1,6})\d*)?", re.ASCII).fullmatch
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+
+
+def micros(name: str, value: str | int | float) -> int:
+    """Return microseconds since 1970 of a time as an event gives it; finer digits are cut.
+
+    `value` is RFC 3339 text (with T or a space, UTC without a zone), or seconds since 1970 as a
+    number or decimal text. A number is cut by its shortest decimal text, so that both wire forms
+    agree.
+
+    Raises:
+        BadEvent: it is neither, or outside the years 1 to 9999. The message names the field.
+    """
+    if isinstance(value, int):
+        result = value * 1_000_000
+    else:
+        text = value if isinstance(value, str) else repr(value)
+        result = _parsed(name, text)
+    if not _FIRST <= result <= _LAST:
+        raise BadEvent("wrong_type", f"{name} is {shown(value)}, outside the years 1 to 9999")
+    return result
+
+
+def _parsed(name: str, text: str) -> int:
+    if found := _RFC3339(text):
+        day, clock, fraction, zone = found.groups()
+        try:
+            moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in _UTC else zone}")
+        except ValueError as error:
+            raise BadEvent("wrong_type", f"{name} is {shown(text)}: {error}") from None
+        return (moment - _EPOCH) // _MICROSECOND + (int(fraction.ljust(6, "0")) if fraction else 0)
+    if found := _SECONDS(text):
+        sign, seconds, fraction = found.groups()
+        result = int(seconds) * 1_000_000 + (int(fraction.ljust(6, "0")) if fraction else 0)
+        return -micros if sign == "-" else micros
+    raise BadEvent(
+        "wrong_type", f"{name} is {shown(text)}, expected RFC 3339 text or decimal seconds"
+    )

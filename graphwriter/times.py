@@ -49,8 +49,8 @@ def _parsed(name: str, text: str) -> int:
         return (moment - _EPOCH) // _MICROSECOND + (int(fraction.ljust(6, "0")) if fraction else 0)
     if found := _SECONDS(text):
         sign, seconds, fraction = found.groups()
-        result = int(seconds) * 1_000_000 + (int(fraction.ljust(6, "0")) if fraction else 0)
-        return -micros if sign == "-" else micros
+        found_micros = int(seconds) * 1_000_000 + (int(fraction.ljust(6, "0")) if fraction else 0)
+        return -found_micros if sign == "-" else found_micros
     raise BadEvent(
         "wrong_type", f"{name} is {shown(text)}, expected RFC 3339 text or decimal seconds"
     )

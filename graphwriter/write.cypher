@@ -1,0 +1,109 @@
+// Writes one batch, and returns for each facet the posts (by place in $messages) it changed.
+//
+// Every list of nodes is sorted by key, and the first pass takes the write lock of every message
+// before any version is read: under read-committed, two workers with different events of one post
+// would both read the old version, and both apply. Setting a key to the parameter it already has
+// takes the lock and changes nothing. Rows name their nodes by place in the collected lists.
+CALL () {
+  UNWIND $messages AS key
+  MERGE (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
+  SET m.telegram_message_id = key[1]
+  RETURN collect(m) AS messages
+}
+// [id, type, name, day of the name]: a label for people, written about once a day and node, because
+// a plain last-write would lock the most popular nodes in every batch.
+CALL () {
+  UNWIND $sources AS row
+  MERGE (s:ForwardSource {source_id: row[0], source_type: row[1]})
+  FOREACH (_ IN CASE WHEN row[3] > coalesce(s.name_day, -1) THEN [1] ELSE [] END |
+    SET s.name = row[2], s.name_day = row[3])
+  RETURN collect(s) AS sources
+}
+CALL () {
+  UNWIND $authors AS row
+  MERGE (a:Author {author_id: row[0], author_type: row[1]})
+  FOREACH (_ IN CASE WHEN row[3] > coalesce(a.name_day, -1) THEN [1] ELSE [] END |
+    SET a.name = row[2], a.name_day = row[3])
+  RETURN collect(a) AS authors
+}
+// [message, version, post_id, channel_id, tenant_id, posted_at in seconds, and nanoseconds,
+//  views_count, forwards_count, reactions_count, has_media, is_edited, url, content_hash, text]
+CALL (messages) {
+  UNWIND $posts AS row
+  WITH row, messages[row[0]] AS p
+  WHERE row[1] > coalesce(p.version, -1)
+  SET p:Post, p.version = row[1], p.post_id = row[2], p.channel_id = row[3], p.tenant_id = row[4],
+    p.posted_at = datetime({epochSeconds: row[5], nanosecond: row[6]}), p.views_count = row[7],
+    p.forwards_count = row[8], p.reactions_count = row[9], p.has_media = row[10],
+    p.is_edited = row[11], p.telegram_post_url = row[12], p.content_hash = row[13], p.text = row[14]
+  RETURN collect(row[0]) AS posts
+}
+// [message, version, source, target message, date in seconds, and nanoseconds, message id, name]
+CALL (messages, sources) {
+  UNWIND $forwards AS row
+  WITH row, messages[row[0]] AS p
+  WHERE row[1] > coalesce(p.forward_version, -1)
+  WITH row, p, [(p)-[r:FORWARDED_FROM|FORWARDED_FROM_POST]->(n) | [r, n]] AS old
+  SET p.forward_version = row[1]
+  FOREACH (link IN old | DELETE link[0])
+  FOREACH (s IN CASE WHEN row[2] IS NULL THEN [] ELSE [sources[row[2]]] END |
+    CREATE (p)-[r:FORWARDED_FROM]->(s)
+    SET r.forward_date = datetime({epochSeconds: row[4], nanosecond: row[5]}),
+      r.forward_from_message_id = row[6], r.source_name = row[7])
+  FOREACH (m IN CASE WHEN row[3] IS NULL THEN [] ELSE [messages[row[3]]] END |
+    CREATE (p)-[:FORWARDED_FROM_POST]->(m))
+  WITH row, old
+  RETURN collect(row[0]) AS forwards, collect(CASE WHEN old <> [] THEN old END) AS unforwarded
+}
+// [message, version, target message, thread_id]
+CALL (messages) {
+  UNWIND $replies AS row
+  WITH row, messages[row[0]] AS p
+  WHERE row[1] > coalesce(p.reply_version, -1)
+  WITH row, p, [(p)-[r:REPLIES_TO]->(n) | [r, n]] AS old
+  SET p.reply_version = row[1]
+  FOREACH (link IN old | DELETE link[0])
+  FOREACH (m IN CASE WHEN row[2] IS NULL THEN [] ELSE [messages[row[2]]] END |
+    CREATE (p)-[r:REPLIES_TO]->(m)
+    SET r.thread_id = row[3])
+  RETURN collect(row[0]) AS replies, collect(CASE WHEN old <> [] THEN old END) AS unreplied
+}
+// [message, version, author, signature]
+CALL (messages, authors) {
+  UNWIND $authored AS row
+  WITH row, messages[row[0]] AS p
+  WHERE row[1] > coalesce(p.author_version, -1)
+  WITH row, p, [(p)<-[r:AUTHOR_OF]-(n) | [r, n]] AS old
+  SET p.author_version = row[1]
+  FOREACH (link IN old | DELETE link[0])
+  FOREACH (a IN CASE WHEN row[2] IS NULL THEN [] ELSE [authors[row[2]]] END |
+    CREATE (a)-[r:AUTHOR_OF]->(p)
+    SET r.signature = row[3])
+  RETURN collect(row[0]) AS authored, collect(CASE WHEN old <> [] THEN old END) AS unauthored
+}
+// What a moved link left behind goes if nothing else needs it. Its lock comes first: of two workers
+// that each take one of the last two links away, the later one has to see that both are gone.
+CALL (unforwarded, unreplied, unauthored) {
+  UNWIND unforwarded + unreplied + unauthored AS links
+  UNWIND links AS link
+  WITH DISTINCT link[1] AS n
+  WHERE NOT n:Post
+  SET n.locked = null
+  WITH n
+  WHERE NOT EXISTS { (n)--() }
+  DELETE n
+  RETURN count(n) AS left
+}
+// Endpoints that only stale rows asked for were merged above, and must not stay. They are either
+// locked already or new, so they need no lock to be looked at.
+CALL (messages, sources, authors, forwards, replies, authored) {
+  WITH CASE WHEN size(forwards) < size($forwards) OR size(replies) < size($replies)
+    OR size(authored) < size($authored) THEN messages + sources + authors ELSE [] END AS nodes
+  UNWIND nodes AS n
+  WITH n
+  WHERE NOT n:Post AND NOT EXISTS { (n)--() }
+  SET n.locked = null
+  DELETE n
+  RETURN count(n) AS unused
+}
+RETURN posts, forwards, replies, authored

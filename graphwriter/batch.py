@@ -18,7 +18,7 @@ DAY = 86_400_000  # milliseconds
 
 
 class Batch(NamedTuple):
-    """The parameters of the write statement, by name; see `write.cypher` for what each row holds."""
+    """The parameters of the write statement; `write.cypher` says what each row holds."""
 
     messages: list[Address]
     sources: list[Row]
@@ -90,7 +90,15 @@ def _rows(newest: Sequence[tuple[Address, list[Any]]], with_text: bool) -> Batch
 
 def _post(post: Post, with_text: bool) -> Row:
     version, post_id, channel_id, tenant_id, posted_at, *rest, text = post
-    return [version, post_id, channel_id, tenant_id, *_seconds(posted_at), *rest, text if with_text else None]
+    return [
+        version,
+        post_id,
+        channel_id,
+        tenant_id,
+        *_seconds(posted_at),
+        *rest,
+        text if with_text else None,
+    ]
 
 
 def _seconds(micros: int | None) -> tuple[int | None, int | None]:

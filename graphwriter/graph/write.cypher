@@ -33,7 +33,8 @@ CALL (messages) {
   WITH row, messages[row[0]] AS p
   WHERE row[1] > coalesce(p.version, -1)
   SET p:Post, p.version = row[1], p.post_id = row[2], p.channel_id = row[3], p.tenant_id = row[4],
-    p.posted_at = datetime({epochSeconds: row[5], nanosecond: row[6]}), p.views_count = row[7],
+    p.posted_at = CASE WHEN row[5] IS NOT NULL
+      THEN datetime({epochSeconds: row[5], nanosecond: row[6]}) END, p.views_count = row[7],
     p.forwards_count = row[8], p.reactions_count = row[9], p.has_media = row[10],
     p.is_edited = row[11], p.telegram_post_url = row[12], p.content_hash = row[13], p.text = row[14]
   RETURN collect(row[0]) AS posts
@@ -48,7 +49,8 @@ CALL (messages, sources) {
   FOREACH (link IN old | DELETE link[0])
   FOREACH (s IN CASE WHEN row[2] IS NULL THEN [] ELSE [sources[row[2]]] END |
     CREATE (p)-[r:FORWARDED_FROM]->(s)
-    SET r.forward_date = datetime({epochSeconds: row[4], nanosecond: row[5]}),
+    SET r.forward_date = CASE WHEN row[4] IS NOT NULL
+        THEN datetime({epochSeconds: row[4], nanosecond: row[5]}) END,
       r.forward_from_message_id = row[6], r.source_name = row[7])
   FOREACH (m IN CASE WHEN row[3] IS NULL THEN [] ELSE [messages[row[3]]] END |
     CREATE (p)-[:FORWARDED_FROM_POST]->(m))

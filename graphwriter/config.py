@@ -1,0 +1,194 @@
+"""Every setting: its variable, its default, and the checks that tie settings together.
+
+A flag beats the environment, the environment beats the default. A secret may come from the file
+that `NAME_FILE` names instead, so that it stands in no process's environment.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from graphwriter.errors import ConfigError
+
+
+def _setting(variable: str, default: Any, help: str, **extra: Any) -> Any:  # noqa: A002 - as click's
+    return field(default=default, metadata={"variable": variable, "help": help, **extra})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings of one process. Times are in seconds; None means no limit, or not set."""
+
+    redis_url: str = _setting(
+        "REDIS_URL", "redis://127.0.0.1:6379/0", "Redis or Valkey with the stream.", secret=True
+    )
+    neo4j_uri: str = _setting("NEO4J_URI", "bolt://127.0.0.1:7687", "Neo4j with the graph.")
+    neo4j_user: str = _setting("NEO4J_USER", "neo4j", "Neo4j user.")
+    neo4j_password: str | None = _setting(
+        "NEO4J_PASSWORD", None, "Neo4j password; without one no user is sent.", secret=True
+    )
+    neo4j_database: str = _setting("NEO4J_DATABASE", "neo4j", "Neo4j database.")
+    stream: str = _setting("GRAPH_WRITER_STREAM", "stream:posts:parsed", "Stream with the events.")
+    group: str = _setting(
+        "GRAPH_WRITER_CONSUMER_GROUP", "graph_writer", "Consumer group that the workers share."
+    )
+    batch_size: int = _setting(
+        "GRAPH_WRITER_BATCH_SIZE",
+        1000,
+        "Most events in one read, and so in one transaction.",
+        least=1,
+    )
+    workers: int = _setting("GRAPH_WRITER_WORKERS", 2, "Worker processes of the pool.", least=1)
+    tenant: str | None = _setting(
+        "GRAPH_WRITER_TENANT", None, "Write this tenant's events only, refuse the others'."
+    )
+    text: bool = _setting("GRAPH_WRITER_TEXT", False, "Keep the posts' texts in the graph too.")
+    block: float = _setting(
+        "GRAPH_WRITER_BLOCK", 1.0, "How long a read waits for the first event.", least=0.01
+    )
+    timeout: float = _setting(
+        "GRAPH_WRITER_TIMEOUT", 20.0, "How long one transaction may take.", least=0.1
+    )
+    retry: float = _setting(
+        "GRAPH_WRITER_RETRY", 20.0, "How long one batch is tried again at once.", least=0
+    )
+    watchdog: float = _setting(
+        "GRAPH_WRITER_WATCHDOG", 90.0, "Progress older than this ends the worker.", least=1
+    )
+    claim_idle: float = _setting(
+        "GRAPH_WRITER_CLAIM_IDLE", 180.0, "Pending for longer than this is taken over.", least=0.1
+    )
+    stop_wait: float = _setting(
+        "GRAPH_WRITER_STOP_WAIT", 60.0, "How long a worker gets to finish its batch.", least=1
+    )
+    tries: int = _setting(
+        "GRAPH_WRITER_TRIES", 3, "Tries alone that an event gets which ends workers.", least=1
+    )
+    dead_share: float = _setting(
+        "GRAPH_WRITER_DEAD_SHARE",
+        0.5,
+        "Share of dead letters that stops a worker; 1: never.",
+        least=0,
+    )
+    dead_least: int = _setting(
+        "GRAPH_WRITER_DEAD_LEAST", 1000, "Events that the share is taken of, at least.", least=1
+    )
+    dead_window: float = _setting(
+        "GRAPH_WRITER_DEAD_WINDOW", 300.0, "Time that the share is taken over.", least=1
+    )
+    run_dir: str | None = _setting(
+        "GRAPH_WRITER_RUN_DIR", None, "Directory of locks, heartbeats and the supervisor's socket."
+    )
+    log_level: str = _setting(
+        "GRAPH_WRITER_LOG_LEVEL",
+        "INFO",
+        "Least severe line logged.",
+        among="DEBUG INFO WARNING ERROR",
+    )
+
+    def check(self) -> Config:
+        """Return self if the times fit together.
+
+        A worker that is overtaken must be dead before its entries can be claimed, and one that is
+        merely slow must not be ended: claim idle > watchdog > timeout + retry, and the time to
+        stop above the last. Raises ConfigError with the settings to change.
+        """
+        longest = self.timeout + self.retry
+        for name, value, other, bound in (
+            ("GRAPH_WRITER_WATCHDOG", self.watchdog, "GRAPH_WRITER_TIMEOUT + _RETRY", longest),
+            ("GRAPH_WRITER_CLAIM_IDLE", self.claim_idle, "GRAPH_WRITER_WATCHDOG", self.watchdog),
+            ("GRAPH_WRITER_STOP_WAIT", self.stop_wait, "GRAPH_WRITER_TIMEOUT + _RETRY", longest),
+        ):
+            if value <= bound:
+                raise ConfigError(
+                    f"{name} is {value:g} s, but must be above {other}, which is {bound:g} s"
+                )
+        return self
+
+    def directory(self) -> Path:
+        """Return the run directory, made if missing, ours alone; raises ConfigError."""
+        path = Path(self.run_dir) if self.run_dir else _default_run_dir()
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = path.lstat()
+        except OSError as error:
+            raise ConfigError(f"GRAPH_WRITER_RUN_DIR {path}: {error.strerror}") from None
+        if path.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise ConfigError(
+                f"GRAPH_WRITER_RUN_DIR {path} must be a directory of our own, writable by nobody else"
+            )
+        return path
+
+
+def _default_run_dir() -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(base) / "graphwriter" if base else Path(tempfile.gettempdir()) / _temp_name()
+
+
+def _temp_name() -> str:
+    return f"graphwriter-{os.geteuid()}"
+
+
+def load(environ: Mapping[str, str] | None = None, **flags: Any) -> Config:
+    """Return the settings from flags (None: not given), the environment and the defaults.
+
+    Raises:
+        ConfigError: a value has the wrong form; the message names the variable and the value.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for setting in fields(Config):
+        given = flags.get(setting.name)
+        if given is None:
+            given = _from_environment(setting.metadata["variable"], setting.metadata, environ)
+        if given is not None:
+            values[setting.name] = _parsed(setting.metadata, setting.type, given)
+    return Config(**values).check()
+
+
+def _from_environment(
+    variable: str, metadata: Mapping[str, Any], environ: Mapping[str, str]
+) -> str | None:
+    if metadata.get("secret") and (path := environ.get(f"{variable}_FILE")):
+        if environ.get(variable):
+            raise ConfigError(f"{variable} and {variable}_FILE are both set: keep one of them")
+        try:
+            return Path(path).read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{variable}_FILE {path!r} cannot be read: {error}") from None
+    return environ.get(variable) or None
+
+
+def _parsed(metadata: Mapping[str, Any], type_name: Any, given: Any) -> Any:
+    """Return a value in the setting's type; `type_name` is the annotation's text."""
+    variable = metadata["variable"]
+    kind = str(type_name).removesuffix(" | None")
+    value = given
+    if isinstance(given, str) and kind != "str":
+        text = given.strip()
+        try:
+            value = (
+                _BOOLS[text.lower()] if kind == "bool" else {"int": int, "float": float}[kind](text)
+            )
+        except (ValueError, KeyError):
+            raise ConfigError(f"{variable} is {given!r}, expected {_EXPECTED[kind]}") from None
+    if "least" in metadata and not metadata["least"] <= value < float("inf"):
+        raise ConfigError(f"{variable} is {value:g}, expected at least {metadata['least']:g}")
+    if "among" in metadata and value.upper() not in metadata["among"].split():
+        raise ConfigError(f"{variable} is {value!r}, expected one of {metadata['among']}")
+    return value
+
+
+_BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_EXPECTED = {"bool": "true or false", "int": "a whole number", "float": "a number (seconds)"}
+
+
+def default(name: str) -> Any:
+    """Return the default of a setting, for help texts."""
+    setting = next(f for f in fields(Config) if f.name == name)
+    return None if setting.default is MISSING else setting.default

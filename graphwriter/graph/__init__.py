@@ -1,0 +1,7 @@
+"""The Neo4j side: the only place that knows the driver. The statements are the .cypher files."""
+
+from __future__ import annotations
+
+from graphwriter.graph.client import Graph, Refused, Taken
+
+__all__ = ["Graph", "Refused", "Taken"]

@@ -1,0 +1,220 @@
+"""The graph: one connection to Neo4j, and one statement a batch."""
+
+from __future__ import annotations
+
+import random
+import time
+from importlib import resources
+from typing import Any, LiteralString
+
+import neo4j
+from neo4j import GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, unit_of_work
+from neo4j.exceptions import DriverError, TransientError
+
+from graphwriter.batch import Batch
+from graphwriter.errors import BadEvent, ConfigError, GraphwriterError, TooBig, Unavailable
+from graphwriter.graph.failures import Failure, classify, line
+
+DELAY = 0.05  # seconds before the first retry; the driver's own second idles through a deadlock
+
+
+def statement(name: str) -> LiteralString:
+    """Return the text of the statement in `name`.cypher."""
+    text = (resources.files("graphwriter.graph") / f"{name}.cypher").read_text("utf-8")
+    return cast("LiteralString", text)
+
+
+class Refused(BadEvent):
+    """Raised when Neo4j will never take these rows; halving the batch finds the one."""
+
+
+class Taken(Refused):
+    """Raised when another address holds some of the batch's post_ids; `post_ids` are those."""
+
+    def __init__(self, post_ids: frozenset[str]) -> None:
+        super().__init__(
+            "post_id_taken", f"another address holds the post_id {', '.join(sorted(post_ids)[:3])}"
+        )
+        self.post_ids = post_ids
+
+
+class Graph:
+    """A Neo4j database that batches are written to.
+
+    The constructor only stores; `open` (or `with`) connects. Every call blocks for at most
+    `timeout` (one transaction) plus `retry` (retries of one batch), in seconds, and ends in one of
+    our own errors: `Unavailable`, `ConfigError`, `TooBig`, `Refused`.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        user: str | None = None,
+        password: str | None = None,
+        database: str = "neo4j",
+        *,
+        timeout: float = 20.0,
+        retry: float = 20.0,
+        connect: float = 5.0,
+    ) -> None:
+        self.uri, self.database = uri, database
+        self._auth = None if user is None else (user, password or "")
+        self._timeout, self._retry, self._connect = timeout, retry, connect
+        self._driver: neo4j.Driver | None = None
+        self._write, self._claims, self._adopt = map(statement, ("write", "claims", "adopt"))
+        self.retries = 0  # batches tried again, by us or by the driver, since the start
+
+    def open(self) -> Graph:
+        """Make the driver; it connects on first use. Raises ConfigError for a bad URI."""
+        if self._driver is None:
+            try:
+                self._driver = GraphDatabase.driver(
+                    self.uri,
+                    auth=self._auth,
+                    max_connection_pool_size=4,
+                    connection_timeout=self._connect,
+                    connection_acquisition_timeout=self._connect + 5,
+                    liveness_check_timeout=30.0,
+                    max_transaction_retry_time=self._retry,
+                    initial_retry_delay=DELAY,
+                    retry_delay_jitter_factor=0.5,
+                    notifications_min_severity=NotificationMinimumSeverity.OFF,
+                    telemetry_disabled=True,
+                    user_agent="graphwriter",
+                )
+            except (DriverError, ValueError) as error:
+                raise ConfigError(f"NEO4J_URI {self.uri!r}: {line(error)}") from None
+        return self
+
+    def close(self) -> None:
+        """Close the connections. Safe to call twice."""
+        if self._driver is not None:
+            self._driver.close()
+            self._driver = None
+
+    def __enter__(self) -> Graph:
+        return self.open()
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def driver(self) -> neo4j.Driver:
+        """The driver, made on first use."""
+        self.open()
+        assert self._driver is not None
+        return self._driver
+
+    def check(self) -> str:
+        """Ask the database for a sign of life, once, and return the server's agent string.
+
+        Raises:
+            Unavailable: no answer; a later call may get one.
+            ConfigError: it answers, and refuses the user, the password or the database.
+        """
+        try:
+            with self.driver.session(database=self.database) as session:
+                return session.run("RETURN 1").consume().server.agent
+        except Exception as error:  # noqa: BLE001 - classified, never swallowed
+            raise self._ours(error) from None
+
+    def read(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
+        """Return the rows of a read query; errors as for `check`."""
+        return self._query(query, neo4j.RoutingControl.READ, parameters)
+
+    def run(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
+        """Run a query that may write, in a transaction of its own; errors as for `check`."""
+        return self._query(query, neo4j.RoutingControl.WRITE, parameters)
+
+    def write(self, batch: Batch) -> frozenset[int]:
+        """Write `batch` in one transaction, committed when this returns.
+
+        Returns the places (in `batch.messages`) of the posts that it changed. Posts of another
+        service that hold a post_id of the batch are adopted on the way.
+
+        Raises:
+            Unavailable: not written, or not known to be: write it again, that is always safe.
+            TooBig: write it in halves.
+            Refused: some row can never be written. `Taken` names the rows.
+            ConfigError: a person has to mend the set-up.
+        """
+        deadline = time.monotonic() + self._retry
+        delay = DELAY
+        while True:
+            try:
+                return self._once(batch, deadline - time.monotonic())
+            except GraphwriterError:
+                raise
+            except Exception as error:  # noqa: BLE001 - classified, never swallowed
+                failure = classify(error)
+                if failure is Failure.DATA and self._settle(batch):
+                    continue
+                again = failure in (Failure.TRANSIENT, Failure.UNKNOWN)
+                if not again or time.monotonic() + delay > deadline:
+                    raise self._ours(error) from None
+            self.retries += 1
+            time.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            delay = min(delay * 2, 1.0)
+
+    def _once(self, batch: Batch, budget: float) -> frozenset[int]:
+        parameters, tried = batch._asdict(), 0
+
+        @unit_of_work(timeout=self._timeout)
+        def work(tx: ManagedTransaction) -> frozenset[int]:
+            nonlocal tried
+            tried += 1
+            self.retries += tried > 1
+            try:
+                record = tx.run(self._write, parameters).single(strict=True)
+            except TransientError as error:
+                if classify(error) is Failure.TRANSIENT:
+                    raise
+                # The driver would try this again, as it is, until its time is over.
+                raise self._ours(error) from None
+            return frozenset(place for facet in record for place in facet)
+
+        with self.driver.session(
+            database=self.database, max_transaction_retry_time=max(budget, 0.0)
+        ) as session:
+            return session.execute_write(work)
+
+    def _settle(self, batch: Batch) -> bool:
+        """Adopt the foreign posts that stand in the way; return whether trying again may help."""
+        claims = [[row[2], *batch.messages[row[0]], row[1]] for row in batch.posts]
+        found = self.run(self._claims, claims=claims)
+        taken = frozenset(row["claim"][0] for row in found if not row["foreign"])
+        foreign = sorted(row["claim"] for row in found if row["foreign"])
+        if foreign:
+            self.run(self._adopt, claims=foreign)
+        if taken:
+            raise Taken(taken)
+        return bool(foreign)
+
+    def _query(
+        self, query: LiteralString, routing: neo4j.RoutingControl, parameters: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        try:
+            return self.driver.execute_query(
+                neo4j.Query(query, timeout=self._timeout),
+                parameters,
+                routing_=routing,
+                database_=self.database,
+                result_transformer_=neo4j.Result.data,
+            )
+        except Exception as error:  # noqa: BLE001 - classified, never swallowed
+            raise self._ours(error) from None
+
+    def _ours(self, error: Exception) -> GraphwriterError:
+        """Return the error of ours that says what to do about the driver's."""
+        what = line(error)
+        match classify(error):
+            case Failure.TOO_BIG:
+                return TooBig(f"Neo4j cannot carry this batch: {what}")
+            case Failure.DATA:
+                return Refused("refused", f"Neo4j refuses the data: {what}")
+            case Failure.CONFIGURATION:
+                return ConfigError(f"Neo4j at {self.uri}, database {self.database}: {what}")
+            case Failure.STORE:
+                return Unavailable(f"Neo4j at {self.uri} takes no writes: {what}")
+            case _:
+                return Unavailable(f"Neo4j at {self.uri} does not answer: {what}")

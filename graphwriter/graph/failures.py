@@ -1,0 +1,89 @@
+"""What an error of Neo4j means for the batch that met it: six classes, each with its own way on.
+
+The codes are the server's (Neo4j status codes and GQLSTATUS), read off real servers by the tests
+where one can be made to give them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from neo4j.exceptions import (
+    AuthError,
+    CertificateConfigurationError,
+    ConfigurationError,
+    DriverError,
+    IncompleteCommit,
+    Neo4jError,
+    TransientError,
+)
+
+
+class Failure(Enum):
+    """The six classes, each with what is done about it."""
+
+    TRANSIENT = "try the batch again: a deadlock, a lost connection, a node deleted meanwhile"
+    UNKNOWN = "run the batch again: it may or may not be committed, and running it twice is safe"
+    TOO_BIG = "write the batch in halves"
+    STORE = "wait: the store takes no writes now"
+    CONFIGURATION = "stop: a person has to mend it"
+    DATA = "find the event by halving, and keep it as a dead letter"
+
+
+_HAS_RELATIONSHIPS = "G1001"  # GQLSTATUS: a node to be deleted got a relationship meanwhile
+
+_BY_CODE = {
+    "Neo.ClientError.Statement.EntityNotFound": Failure.TRANSIENT,
+    "Neo.ClientError.Transaction.Terminated": Failure.TRANSIENT,
+    "Neo.ClientError.Transaction.LockClientStopped": Failure.TRANSIENT,
+    "Neo.ClientError.Transaction.LockAcquisitionTimeout": Failure.TRANSIENT,
+    "Neo.ClientError.Cluster.NotALeader": Failure.TRANSIENT,
+    "Neo.TransientError.General.MemoryPoolOutOfMemoryError": Failure.TOO_BIG,
+    "Neo.TransientError.General.TransactionMemoryLimit": Failure.TOO_BIG,
+    "Neo.ClientError.General.TransactionOutOfMemoryError": Failure.TOO_BIG,
+    "Neo.ClientError.Transaction.TransactionTimedOut": Failure.TOO_BIG,
+    "Neo.ClientError.Transaction.TransactionTimedOutClientConfiguration": Failure.TOO_BIG,
+    "Neo.ClientError.General.ForbiddenOnReadOnlyDatabase": Failure.STORE,
+    "Neo.TransientError.General.ForbiddenOnReadOnlyDatabase": Failure.STORE,
+    "Neo.ClientError.General.WriteOnReadOnlyAccessDatabase": Failure.STORE,
+    "Neo.ClientError.Statement.AccessMode": Failure.STORE,
+    "Neo.ClientError.Statement.SyntaxError": Failure.CONFIGURATION,
+    "Neo.ClientError.Database.DatabaseNotFound": Failure.CONFIGURATION,
+}
+_BY_FAMILY = (
+    ("Neo.ClientError.Security.", Failure.CONFIGURATION),
+    ("Neo.ClientError.Schema.", Failure.DATA),
+    ("Neo.ClientError.Statement.", Failure.DATA),
+    ("Neo.ClientError.General.InvalidArguments", Failure.DATA),
+    ("Neo.TransientError.", Failure.TRANSIENT),
+    ("Neo.DatabaseError.", Failure.STORE),
+)
+
+
+def classify(error: Exception) -> Failure:
+    """Return what to do about an error that the driver raised while a batch was written."""
+    if isinstance(error, IncompleteCommit):
+        return Failure.UNKNOWN
+    if isinstance(error, AuthError | ConfigurationError | CertificateConfigurationError):
+        return Failure.CONFIGURATION
+    if isinstance(error, Neo4jError):
+        if error.gql_status == _HAS_RELATIONSHIPS:
+            return Failure.TRANSIENT
+        code = error.code or ""
+        if code in _BY_CODE:
+            return _BY_CODE[code]
+        for family, failure in _BY_FAMILY:
+            if code.startswith(family):
+                return failure
+        return Failure.TRANSIENT if isinstance(error, TransientError) else Failure.STORE
+    if isinstance(error, DriverError | OSError):
+        return Failure.TRANSIENT
+    # What is left is the driver refusing to pack a value: TypeError, ValueError, OverflowError.
+    return Failure.DATA
+
+
+def line(error: Exception) -> str:
+    """Return the error as one line: its code and the server's first sentence, without a stack."""
+    if isinstance(error, Neo4jError):
+        return f"{error.code}: {(error.message or '').splitlines()[0] if error.message else ''}"
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

@@ -1,0 +1,101 @@
+"""The constraints that the graph needs, and how to bring a database to them."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+from graphwriter.errors import ConfigError
+from graphwriter.graph.client import Graph, Refused, statement
+
+# Uniqueness constraints only: Community has no node keys. (label, properties) by name.
+CONSTRAINTS: dict[str, tuple[LiteralString, tuple[LiteralString, ...]]] = {
+    "graphwriter_message": ("Message", ("tg_channel_id", "telegram_message_id")),
+    "graphwriter_post_id": ("Post", ("post_id",)),
+    "graphwriter_source": ("ForwardSource", ("source_id", "source_type")),
+    "graphwriter_author": ("Author", ("author_id", "author_type")),
+}
+
+
+def missing(graph: Graph) -> list[str]:
+    """Return the names of the constraints that the database lacks, whatever theirs are called."""
+    there = {
+        (row["labelsOrTypes"][0], tuple(sorted(row["properties"])))
+        for row in graph.read("SHOW CONSTRAINTS YIELD type, labelsOrTypes, properties, entityType")
+        if row["entityType"] == "NODE" and row["type"] in _UNIQUE
+    }
+    return [
+        name
+        for name, (label, properties) in CONSTRAINTS.items()
+        if (label, tuple(sorted(properties))) not in there
+    ]
+
+
+_UNIQUE = ("UNIQUENESS", "NODE_PROPERTY_UNIQUENESS", "NODE_KEY")
+
+
+def apply(graph: Graph) -> list[str]:
+    """Create the constraints that are missing, wait for their indexes, return the names created.
+
+    Safe to call from any number of workers at once, and again.
+
+    Raises:
+        ConfigError: there are duplicates already; the message has the query that shows them.
+        Unavailable: Neo4j does not answer.
+    """
+    created = missing(graph)
+    for name in created:
+        label, properties = CONSTRAINTS[name]
+        keys = ", ".join(f"n.{key}" for key in properties)
+        try:
+            graph.run(
+                f"CREATE CONSTRAINT {name} IF NOT EXISTS FOR (n:{label}) REQUIRE ({keys}) IS UNIQUE"
+            )
+        except Refused as error:
+            raise ConfigError(
+                f"the constraint {name} cannot be made: {error.message}. "
+                f"To see what is there twice: {duplicates(name)}"
+            ) from None
+    if created:
+        graph.run("CALL db.awaitIndexes(300)")
+    return created
+
+
+def duplicates(name: str) -> LiteralString:
+    """Return the query that shows the nodes which constraint `name` would forbid."""
+    label, properties = CONSTRAINTS[name]
+    keys = ", ".join(f"n.{key} AS {key}" for key in properties)
+    return (
+        f"MATCH (n:{label}) WITH {keys}, count(*) AS times WHERE times > 1 "
+        f"RETURN * ORDER BY times DESC LIMIT 20"
+    )
+
+
+def adopt(graph: Graph, page: int = 1000) -> tuple[int, int]:
+    """Adopt the posts of another service that carry an address, `page` at a time.
+
+    A `(:Post {post_id})` without the label Message is adopted if it has both `tg_channel_id` and
+    `telegram_message_id`. The others are adopted when an event for their post_id arrives.
+
+    Returns how many were adopted, and how many are left for later.
+    """
+    adopted = 0
+    adopting = statement("adopt")
+    while True:
+        claims = [
+            [row["post_id"], row["channel"], row["message"]]
+            for row in graph.read(_FOREIGN, page=page)
+        ]
+        done = graph.run(adopting, claims=claims)[0]["adopted"] if claims else 0
+        adopted += done
+        if not done:
+            return adopted, graph.read(_LEFT)[0]["left"]
+
+
+_FOREIGN: LiteralString = """
+MATCH (p:Post)
+WHERE NOT p:Message AND p.post_id IS NOT NULL
+  AND p.tg_channel_id IS NOT NULL AND p.telegram_message_id IS NOT NULL
+RETURN p.post_id AS post_id, p.tg_channel_id AS channel, p.telegram_message_id AS message
+ORDER BY channel, message LIMIT $page
+"""
+_LEFT: LiteralString = "MATCH (p:Post) WHERE NOT p:Message RETURN count(p) AS left"

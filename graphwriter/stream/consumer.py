@@ -1,0 +1,149 @@
+"""The stream as one consumer of a group sees it: read, pending, claim, ack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar
+
+from graphwriter.stream.client import Client, GroupGone, connect, translated
+
+T = TypeVar("T")
+MARGIN = 5.0  # seconds that a blocking read's socket waits longer than the server blocks
+TRIES_KEPT = 7 * 24 * 3600  # seconds; the hash of tries goes by itself when nobody needs it
+
+
+class Entry(NamedTuple):
+    """An item of the stream, undecoded. `fields` is empty if it was trimmed while pending."""
+
+    id: bytes
+    fields: dict[bytes, bytes]
+    deliveries: int = 1
+
+    @property
+    def time(self) -> int:
+        """When it was added: milliseconds since 1970, by the server's or the producer's clock."""
+        return int(self.id.partition(b"-")[0])
+
+
+def tagged(stream: str) -> str:
+    """Return `stream` as a key prefix that lies in the same cluster slot."""
+    start = stream.find("{")
+    if start >= 0 and stream.find("}", start) > start + 1:
+        return stream
+    return f"{{{stream}}}"
+
+
+class Stream:
+    """One consumer of a group of one stream.
+
+    Nothing connects before the first call. Every call blocks for at most the client's timeout and
+    raises `Unavailable` or `ConfigError`; reading and claiming make the group again when it is gone
+    and count that in `regrouped`.
+    """
+
+    def __init__(
+        self, url: str, stream: str, group: str, consumer: str, block: float = 1.0
+    ) -> None:
+        self.name, self.group, self.consumer = stream, group, consumer
+        self.block = block
+        self.client: Client = connect(url)
+        self._reader: Client = connect(url, timeout=block + MARGIN, retries=0)
+        self._tries = f"{tagged(stream)}:tries:{group}"
+        self.regrouped = 0  # times that the group was gone and made again
+
+    def close(self) -> None:
+        """Close the connections. Safe to call twice."""
+        self.client.close()
+        self._reader.close()
+
+    def create_group(self) -> bool:
+        """Make the group, and the stream with it, reading from the first entry there is.
+
+        Returns whether it was not there. Never `$`: entries added before would be lost.
+        """
+        with translated(self.client):
+            try:
+                self.client.xgroup_create(self.name, self.group, id="0", mkstream=True)
+            except Exception as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+                return False
+            return True
+
+    def read(self, count: int) -> list[Entry]:
+        """Return up to `count` entries that nobody was given yet; waits `block` seconds for one."""
+        return self._read(b">", count, block=max(1, int(self.block * 1000)))
+
+    def pending(self, count: int) -> list[Entry]:
+        """Return up to `count` of the oldest entries this consumer was given and has not acked."""
+        entries = self._read(b"0", count)
+        return self._counted(entries)
+
+    def claim(self, idle: float, count: int, cursor: bytes = b"0-0") -> tuple[bytes, list[Entry]]:
+        """Take over entries that some consumer has had for more than `idle` seconds.
+
+        One step of a sweep: returns the cursor for the next step, `0-0` when the sweep is over, and
+        up to `count` entries, maybe none. Trimmed entries come back with empty fields.
+        """
+
+        def step() -> tuple[bytes, list[Entry]]:
+            reply: list[Any] = self.client.xautoclaim(
+                self.name, self.group, self.consumer, int(idle * 1000), cursor, count=count
+            )
+            entries = [Entry(key, fields or {}) for key, fields in reply[1]]
+            # Redis 7 names the trimmed ones here, and has dropped them from the pending list.
+            gone = [Entry(key, {}) for key in (reply[2] if len(reply) > 2 else [])]
+            return reply[0], self._counted(entries) + gone
+
+        return self._grouped_call(step, (b"0-0", []))
+
+    def ack(self, ids: Iterable[bytes]) -> None:
+        """Acknowledge entries; one that is acknowledged already does no harm."""
+        with translated(self.client):
+            self.client.xack(self.name, self.group, *ids)
+
+    def try_alone(self, entry: Entry) -> int:
+        """Count that `entry` is about to be tried alone, and return how often it was, with this."""
+        with translated(self.client):
+            pipe = self.client.pipeline()
+            pipe.hincrby(self._tries, entry.id.decode(), 1)
+            pipe.expire(self._tries, TRIES_KEPT)
+            return int(pipe.execute()[0])
+
+    def tried(self, entry: Entry) -> None:
+        """Forget the tries of `entry`: it is done, or it was not its fault."""
+        with translated(self.client):
+            self.client.hdel(self._tries, entry.id.decode())
+
+    def _read(self, start: bytes, count: int, block: int | None = None) -> list[Entry]:
+        def step() -> list[Entry]:
+            reply: Any = self._reader.xreadgroup(
+                self.group, self.consumer, {self.name: start}, count=count, block=block
+            )
+            if not reply:
+                return []
+            found = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
+            return [Entry(key, fields or {}) for key, fields in found]
+
+        return self._grouped_call(step, [])
+
+    def _grouped_call(self, step: Callable[[], T], nothing: T) -> T:
+        """Run a read or claim; where the group is gone make it, and return `nothing` this time."""
+        try:
+            with translated(self._reader):
+                return step()
+        except GroupGone:
+            if self.create_group():
+                self.regrouped += 1
+            return nothing
+
+    def _counted(self, entries: list[Entry]) -> list[Entry]:
+        """Return `entries` with how often Redis has delivered each; it counts every re-read."""
+        if not entries:
+            return entries
+        with translated(self.client):
+            rows = self.client.xpending_range(
+                self.name, self.group, entries[0].id, entries[-1].id, len(entries), self.consumer
+            )
+        times = {row["message_id"]: int(row["times_delivered"]) for row in rows}
+        return [entry._replace(deliveries=times.get(entry.id, 1)) for entry in entries]

@@ -40,7 +40,7 @@ class Config:
     batch_size: int = _setting(
         "GRAPH_WRITER_BATCH_SIZE",
         1000,
-        "Most events in one read, and so in one transaction.",
+        "Most events of one transaction.",
         least=1,
     )
     workers: int = _setting("GRAPH_WRITER_WORKERS", 2, "Worker processes of the pool.", least=1)
@@ -72,7 +72,7 @@ class Config:
     dead_share: float = _setting(
         "GRAPH_WRITER_DEAD_SHARE",
         0.5,
-        "Share of dead letters that stops a worker; 1: never.",
+        "Share of dead letters that stops a worker.",
         least=0,
     )
     dead_least: int = _setting(
@@ -120,7 +120,7 @@ class Config:
             raise ConfigError(f"GRAPH_WRITER_RUN_DIR {path}: {error.strerror}") from None
         if path.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o022:
             raise ConfigError(
-                f"GRAPH_WRITER_RUN_DIR {path} must be a directory of our own, writable by nobody else"
+                f"GRAPH_WRITER_RUN_DIR {path} must be a directory that only we can write to"
             )
         return path
 
@@ -185,6 +185,7 @@ def _parsed(metadata: Mapping[str, Any], type_name: Any, given: Any) -> Any:
 
 
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_READ: dict[str, Any] = {"bool": lambda text: _BOOLS[text.lower()], "int": int, "float": float}
 _EXPECTED = {"bool": "true or false", "int": "a whole number", "float": "a number (seconds)"}
 
 

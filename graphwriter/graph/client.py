@@ -13,6 +13,7 @@ from neo4j.exceptions import DriverError, TransientError
 
 from graphwriter.batch import Batch
 from graphwriter.errors import BadEvent, ConfigError, GraphwriterError, TooBig, Unavailable
+from graphwriter.events import Address
 from graphwriter.graph.failures import Failure, classify, line
 
 DELAY = 0.05  # seconds before the first retry; the driver's own second idles through a deadlock
@@ -20,8 +21,8 @@ DELAY = 0.05  # seconds before the first retry; the driver's own second idles th
 
 def statement(name: str) -> LiteralString:
     """Return the text of the statement in `name`.cypher."""
-    text = (resources.files("graphwriter.graph") / f"{name}.cypher").read_text("utf-8")
-    return cast("LiteralString", text)
+    text: Any = (resources.files("graphwriter.graph") / f"{name}.cypher").read_text("utf-8")
+    return text  # type: ignore[no-any-return]  # a file of ours is as literal as a module
 
 
 class Refused(BadEvent):
@@ -29,13 +30,15 @@ class Refused(BadEvent):
 
 
 class Taken(Refused):
-    """Raised when another address holds some of the batch's post_ids; `post_ids` are those."""
+    """Raised when another address holds some of the batch's post_ids.
 
-    def __init__(self, post_ids: frozenset[str]) -> None:
-        super().__init__(
-            "post_id_taken", f"another address holds the post_id {', '.join(sorted(post_ids)[:3])}"
-        )
-        self.post_ids = post_ids
+    `claims` are the ones in the way, each (post_id, address that claims it in vain).
+    """
+
+    def __init__(self, claims: frozenset[tuple[str, Address]]) -> None:
+        some = ", ".join(sorted(post_id for post_id, _ in claims)[:3])
+        super().__init__("post_id_taken", f"another address holds the post_id {some}")
+        self.claims = claims
 
 
 class Graph:
@@ -182,7 +185,10 @@ class Graph:
         """Adopt the foreign posts that stand in the way; return whether trying again may help."""
         claims = [[row[2], *batch.messages[row[0]], row[1]] for row in batch.posts]
         found = self.run(self._claims, claims=claims)
-        taken = frozenset(row["claim"][0] for row in found if not row["foreign"])
+        taken = frozenset(
+            (post_id, (channel, message))
+            for post_id, channel, message, _ in (r["claim"] for r in found if not r["foreign"])
+        )
         foreign = sorted(row["claim"] for row in found if row["foreign"])
         if foreign:
             self.run(self._adopt, claims=foreign)

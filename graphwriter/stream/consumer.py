@@ -95,7 +95,8 @@ class Stream:
             gone = [Entry(key, {}) for key in (reply[2] if len(reply) > 2 else [])]
             return reply[0], self._counted(entries) + gone
 
-        return self._grouped_call(step, (b"0-0", []))
+        nothing: tuple[bytes, list[Entry]] = (b"0-0", [])
+        return self._grouped_call(step, nothing)
 
     def ack(self, ids: Iterable[bytes]) -> None:
         """Acknowledge entries; one that is acknowledged already does no harm."""

@@ -1,0 +1,220 @@
+"""The loop: take entries, write them, acknowledge what is committed.
+
+An entry ends in exactly one of three ways: written and acknowledged, kept as a dead letter and
+acknowledged, or still pending for the next try. The loop never gives up on a server that is away,
+and never blames an event for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from graphwriter import events
+from graphwriter.batch import fold
+from graphwriter.errors import BadEvent, DeadLetterLimit, TooBig, Unavailable
+from graphwriter.events import Event
+from graphwriter.graph import Graph, Refused, Taken, schema
+from graphwriter.state import Counts
+from graphwriter.stream import DeadLetters, Entry, Stream
+from graphwriter.stream.deadletters import Limit
+
+log = logging.getLogger("graphwriter")
+
+SUSPECT = 2  # deliveries above which an entry is tried alone: it may be what ends the worker
+PAUSES = (0.2, 3.0)  # seconds between looks at a server that is away, growing from, up to
+
+Pair = tuple[Entry, Event]
+
+
+class Writer:
+    """One worker's loop over one stream and one graph.
+
+    `run` returns after `stop`; `run_once` is one step and can be called alone. Both block for at
+    most the stream's block plus the graph's timeout and retries, and raise `ConfigError` and
+    `DeadLetterLimit` only.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        graph: Graph,
+        *,
+        batch_size: int = 1000,
+        claim_idle: float = 180.0,
+        tries: int = 3,
+        tenant: str | None = None,
+        text: bool = False,
+        limit: Limit | None = None,
+        progress: Callable[[str], None] = lambda _doing: None,
+    ) -> None:
+        self.stream, self.graph = stream, graph
+        self.dead = DeadLetters(stream.client, stream.name, stream.group, stream.consumer)
+        self.counts = Counts()
+        self.error: str | None = None  # why it waits, while it waits
+        self._batch_size, self._claim_idle, self._tries = batch_size, claim_idle, tries
+        self._tenant, self._text = tenant, text
+        self._limit = limit or Limit()
+        self._progress = progress
+        self._stopping = False
+        self._ready = False  # both servers answered since the last failure
+        self._own_first = True  # entries that we were given and may not have finished
+        self._cursor = b"0-0"
+        self._next_sweep = 0.0
+        self._pause = PAUSES[0]
+        self._parent = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
+
+    def stop(self) -> None:
+        """Make `run` return after the batch in hand. Only sets a flag: safe in a signal handler."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Write until `stop` is called, or the supervisor that is our parent is gone."""
+        while not self._stopping:
+            if self._parent not in (None, os.getppid()):
+                log.warning("the supervisor is gone: leaving, what is pending is taken up later")
+                return
+            self.run_once()
+
+    def run_once(self) -> int:
+        """Take and finish one read's worth of entries; return how many, 0 when there was nothing.
+
+        While a server does not answer nothing is read, re-read or claimed: Redis would count each
+        as a delivery.
+        """
+        try:
+            if not self._ready:
+                self._wait_for_servers()
+                return 0
+            self._progress("reading")
+            entries = self._take()
+            if entries:
+                self._handle(entries)
+            return len(entries)
+        except Unavailable as error:
+            self._ready, self._own_first = False, True
+            if self.error is None:
+                log.warning("%s; waiting, nothing is lost", error)
+            self.error = str(error)
+            return 0
+
+    def _wait_for_servers(self) -> None:
+        if self.error is not None:
+            self._sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            self._pause = min(self._pause * 2, PAUSES[1])
+        self._progress("waiting" if self.error else "starting")
+        self.graph.check()
+        schema.apply(self.graph)
+        if self.stream.create_group():
+            log.info("made the consumer group %s on %s", self.stream.group, self.stream.name)
+        if self.error is not None:
+            log.info("both servers answer again")
+        self.error, self._pause, self._ready = None, PAUSES[0], True
+
+    def _sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self._stopping and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+
+    def _take(self) -> list[Entry]:
+        """Return our own unfinished entries first, then those of the dead, then new ones."""
+        if self._own_first:
+            entries = self.stream.pending(self._batch_size)
+            self._own_first = bool(entries)
+            if entries:
+                return entries
+        if time.monotonic() >= self._next_sweep:
+            self._cursor, entries = self.stream.claim(
+                self._claim_idle, self._batch_size, self._cursor
+            )
+            if self._cursor == b"0-0":
+                jittered = self._claim_idle * random.uniform(0.25, 0.5)  # noqa: S311
+                self._next_sweep = time.monotonic() + jittered
+            if entries:
+                log.info("took over %d entries that were pending too long", len(entries))
+                self.counts.claimed += len(entries)
+                return entries
+        return self.stream.read(self._batch_size)
+
+    def _handle(self, entries: Sequence[Entry]) -> None:
+        dead = self.counts.dead
+        self.counts.entries += len(entries)
+        lost = [entry.id for entry in entries if not entry.fields]
+        if lost:
+            log.error("%d entries were trimmed before they were written: lost", len(lost))
+            self.stream.ack(lost)
+            self.counts.lost += len(lost)
+            entries = [entry for entry in entries if entry.fields]
+        if any(entry.deliveries > SUSPECT for entry in entries):
+            for entry in entries:
+                self._write_alone(entry)
+        else:
+            self._write(entries)
+        self.counts.retries, self.counts.regrouped = self.graph.retries, self.stream.regrouped
+        if self._limit.exceeded(len(entries), self.counts.dead - dead, time.monotonic()):
+            raise DeadLetterLimit(
+                f"{self.counts.dead} of {self.counts.entries} entries became dead letters: the "
+                f"producer must be wrong. Look at `graphwriter dead list`, then start again"
+            )
+
+    def _write_alone(self, entry: Entry) -> None:
+        """Write an entry that came back too often; its tries are counted before it is looked at."""
+        if self.stream.try_alone(entry) > self._tries:
+            self._bury(entry, BadEvent("deliveries", f"ended its worker {self._tries} times"))
+        else:
+            try:
+                self._write([entry])
+            except Unavailable:
+                self.stream.tried(entry)  # the server's failure, not the entry's
+                raise
+        self.stream.tried(entry)
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        clock = int(time.time() * 1000)
+        pairs: list[Pair] = []
+        for entry in entries:
+            try:
+                event = events.decode(entry.fields, max(clock, entry.time), self._tenant)
+            except BadEvent as error:
+                self._bury(entry, error)
+            else:
+                pairs.append((entry, event))
+        if pairs:
+            self._commit(pairs)
+
+    def _commit(self, pairs: Sequence[Pair]) -> None:
+        """Write and acknowledge `pairs`; where Neo4j refuses, find the one by halving."""
+        self._progress("writing")
+        try:
+            changed = self.graph.write(fold((event for _, event in pairs), self._text))
+        except Taken as error:
+            rest = []
+            for entry, event in pairs:
+                if (event.post.post_id, event.address) in error.claims:
+                    self._bury(entry, error)
+                else:
+                    rest.append((entry, event))
+            if rest:
+                self._commit(rest)
+        except (TooBig, Refused) as error:
+            if len(pairs) > 1:
+                middle = len(pairs) // 2
+                self._commit(pairs[:middle])
+                self._commit(pairs[middle:])
+            elif isinstance(error, Refused):
+                self._bury(pairs[0][0], error)
+            else:
+                raise Unavailable(f"{error}; it is one event alone") from None
+        else:
+            self.stream.ack(entry.id for entry, _ in pairs)
+            self.counts.batches += 1
+            self.counts.written += len(changed)
+            self.counts.unchanged += len(pairs) - len(changed)
+
+    def _bury(self, entry: Entry, error: BadEvent) -> None:
+        self.dead.add(entry, error.reason, error.message)
+        self.counts.dead += 1
+        log.warning("dead letter %s: %s", entry.id.decode(), error)

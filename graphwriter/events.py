@@ -215,7 +215,7 @@ def _author(event: PostParsedEventV1, channel: int, base: int) -> Author | None:
         _indexable("author_name", signature)
         author = (f"{channel}:{signature}", "signature")
     marked = None if peer is None else peer.marked
-    said = None if kind is UNSET else kind
+    said = None if kind is UNSET else kind or None  # form (b) has no null of a text
     return Author(base | digest((marked, signature, said)), author, label, signature)
 
 

@@ -1,1 +1,1 @@
-"""Where events come from: an export, a file of lines, a made-up stream. None of them needs a server."""
+"""Where events come from: an export, a file of lines, a made-up stream. None needs a server."""

@@ -2,97 +2,216 @@
 
 Both shapes are read: one chat, and a whole account with its chats and left chats. An export may
 have several gigabytes, so it is never decoded whole: `JsonFile` cuts it into messages, and msgspec
-decodes each alone. A general streaming parser was tried and put aside for what Desktop really
-writes: some versions escape control characters as `\\x01` and leave `document_id` without quotes
-(telegramdesktop/tdesktop 27571 and 24961), which is no JSON and would end the file there. Both are
-mended here; whatever else is wrong with a message costs that message only.
+decodes each alone, about 60 MB a second. A general streaming parser was tried and put aside for
+what Desktop really writes: some versions escape control characters as `\\x01` and leave
+`document_id` without quotes (telegramdesktop/tdesktop 27571, 24961). That is no JSON and would end
+the file there. Both are mended here; whatever else is wrong with a message costs that message only.
 
 One pass is enough for forum topics. A topic is a service message `topic_created`, its id is the
 topic's id, and exports run by rising id, so the root has come before anything in the topic. A plain
-post in a topic looks like a reply to the root; it is told apart by the set of roots seen so far.
-A root that the export leaves out (a chosen span of time) cannot be known, and counts as replied to.
+post in a topic looks like a reply to the root; it is told apart by the roots seen so far. A root
+that the export leaves out (a chosen span of time) cannot be known, and counts as replied to.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Annotated
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from graphwriter.errors import BadEvent
+from graphwriter.errors import BadEvent, ConfigError
+from graphwriter.producers.desktopchat import Chat, Message
+from graphwriter.producers.jsonfile import JsonFile
+from graphwriter.wire import shown
 
 Rejected = Callable[[str, BadEvent], None]
 
-# How Desktop names the kinds of chats, by how Telegram marks their ids.
-_CHANNELS = {"public_channel", "private_channel", "public_supergroup", "private_supergroup"}
-_BASIC_CHATS = {"private_group"}
-_USERS = {"personal_chat", "bot_chat", "saved_messages", "replies", "verification_codes"}
+_ESCAPE = re.compile(rb"\\(?:x(?=[0-9A-Fa-f]{2})|(.))", re.DOTALL)
+_DOCUMENT_ID = re.compile(rb'("document_id":\s*)[^"\s][^\n]*')
+_AT = re.compile(r"(.*) - at `\$\.?(.*)`$")
 
-_CHANNEL_MARK = 10**12
-_PEER = re.compile(r"(user|chat|channel)([1-9][0-9]{0,17})")
-# Exports of 2020 hold peers as one integer: the bare id above these bits for a user or a chat.
-_OLD_USER = 1 << 32
-_OLD_CHAT = 2 << 32
-
-_MENDS = (
-    # The escape alone, never the second half of an escaped backslash.
-    (
-        re.compile(rb"\\(?:x(?=[0-9A-Fa-f]{2})|(.))", re.DOTALL),
-        lambda m: (m[1] and m[0]) or rb"\u00",
-    ),
-    (re.compile(rb'("document_id":\s*)[^"\s][^\n]*'), lambda m: m[1] + b"null"),
-)
-
-_Id = Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)]
-_Peer = str | Annotated[int, msgspec.Meta(gt=0, lt=2**63)] | None
-_Media = msgspec.Raw | msgspec.UnsetType
+_message = msgspec.json.Decoder(Message)
 
 
-class _Part(msgspec.Struct):
-    text: str = ""
+def events(
+    path: Path,
+    *,
+    tenant: str = "desktop",
+    occurred_at: datetime | None = None,
+    rejected: Rejected | None = None,
+    counts: Counter[str] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield an event of form (a) for each post of the export at `path`, ready to be JSON.
+
+    Every event speaks for its forward, its reply and its author, so that importing a newer export
+    also clears what is gone. Service messages are no posts, nor are those of a kind that Desktop
+    could not export: both are counted and left out. The same export gives the same events again.
+
+    Args:
+        path: `result.json`, or the directory that holds it.
+        occurred_at: when the export was made, if that is to decide what is newer: reactions change
+            without a time of their own. None: when each message was last edited, else posted.
+            Times without a zone are taken as UTC, also the local `date` of exports that have no
+            `date_unixtime`.
+        rejected: called with the place (file and byte) and the error of each message, or chat, that
+            cannot be an event; the rest goes on. None raises the first one.
+        counts: is kept up to date with `chats`, `events`, `service`, `unsupported`, `rejected`.
+
+    Raises:
+        ConfigError: this is no export, or it cannot be read on, or it is cut off: then everything
+            before the cut has been yielded.
+        BadEvent: only without `rejected`.
+    """
+    path = path / "result.json" if path.is_dir() else path
+    export = _Export(tenant, occurred_at, rejected or _raise, counts)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    with file:
+        json = JsonFile(file, str(path))
+        if json.kind() != "{":
+            raise ConfigError(f"{path} is {'no Telegram export' if json.kind() else 'empty'}")
+        yield from export.chat(json)
+        if not export.found:
+            raise ConfigError(f"{path} is no Telegram export with chats: it has no messages")
+        if json.kind():
+            raise json.error("something follows the end of the export")
 
 
-class _Reaction(msgspec.Struct):
-    count: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
+def _raise(position: str, error: BadEvent) -> None:
+    raise BadEvent(error.reason, f"{position}: {error.message}") from None
 
 
-class _Message(msgspec.Struct):
-    """What is read of a message; the names are Desktop's."""
+class _Export:
+    """A walk through an export; `found` once there was a list of messages or of chats."""
 
-    id: _Id
-    type: str = "message"
-    action: str | None = None
-    date: str | None = None
-    date_unixtime: str | int | None = None
-    edited: str | None = None
-    edited_unixtime: str | int | None = None
-    from_: str | None = msgspec.field(default=None, name="from")
-    from_id: _Peer = None
-    author: str | None = None
-    forwarded_from: str | None = None
-    forwarded_from_id: _Peer = None
-    forwarded_from_message_id: _Id | None = None
-    reply_to_message_id: _Id | None = None
-    reply_to_peer_id: _Peer = None
-    text: str | list[str | _Part] = ""
-    reactions: list[_Reaction] | None = None
-    photo: _Media = msgspec.UNSET
-    file: _Media = msgspec.UNSET
-    media_type: _Media = msgspec.UNSET
-    poll: _Media = msgspec.UNSET
-    contact_information: _Media = msgspec.UNSET
-    location_information: _Media = msgspec.UNSET
-    place_name: _Media = msgspec.UNSET
-    game_title: _Media = msgspec.UNSET
-    invoice_information: _Media = msgspec.UNSET
-    giveaway_information: _Media = msgspec.UNSET
-    paid_stars_amount: _Media = msgspec.UNSET
+    def __init__(
+        self,
+        tenant: str,
+        occurred_at: datetime | None,
+        rejected: Rejected,
+        counts: Counter[str] | None,
+    ) -> None:
+        self.found = False
+        self._tenant = tenant
+        if occurred_at is not None and occurred_at.tzinfo is None:
+            occurred_at = occurred_at.replace(tzinfo=UTC)
+        self._occurred_at = None if occurred_at is None else occurred_at.isoformat()
+        self._rejected = rejected
+        self._counts = Counter() if counts is None else counts
 
-    def has_media(self) -> bool:
-        return any(getattr(self, name) is not msgspec.UNSET for name in _MEDIA)
+    def chat(self, json: JsonFile) -> Iterator[dict[str, Any]]:
+        """Yield the events of the chat, or the account, whose object comes next in `json`."""
+        head: dict[str, bytes] = {}
+        for key in json.members():
+            if key in ("type", "id"):
+                head[key] = json.value()
+            elif key == "messages" and json.kind() == "[":
+                self.found = True
+                yield from self._messages(json, head)
+            elif key in ("chats", "left_chats") and json.kind() == "{":
+                yield from self._chats(json)
+            else:
+                json.skip()
+
+    def _chats(self, json: JsonFile) -> Iterator[dict[str, Any]]:
+        for key in json.members():
+            if key != "list" or json.kind() != "[":
+                json.skip()
+                continue
+            self.found = True
+            for _ in json.items():
+                if json.kind() == "{":
+                    yield from self.chat(json)
+                else:
+                    error = BadEvent("wrong_type", f"a chat begins with {json.kind()!r}, not {{")
+                    self._reject(json.place, error)
+                    json.skip()
+
+    def _messages(self, json: JsonFile, head: dict[str, bytes]) -> Iterator[dict[str, Any]]:
+        place = json.place
+        try:
+            chat = _chat(head)
+        except BadEvent as error:
+            self._reject(place, error)
+            json.skip()
+            return
+        self._counts["chats"] += 1
+        for _ in json.items():
+            place = json.place
+            try:
+                event = self._event(chat, json.value())
+            except BadEvent as error:
+                self._reject(place, error)
+                continue
+            if event is not None:
+                self._counts["events"] += 1
+                yield event
+
+    def _event(self, chat: Chat, raw: bytes) -> dict[str, Any] | None:
+        message = _decode(raw)
+        if message.type == "message":
+            return chat.event(message, self._tenant, self._occurred_at)
+        if message.type not in ("service", "unsupported"):
+            raise BadEvent("wrong_type", f"type is {shown(message.type)}, no kind of message")
+        if message.action == "topic_created":
+            chat.topic(message.id)
+        self._counts[message.type] += 1
+        return None
+
+    def _reject(self, place: str, error: BadEvent) -> None:
+        self._counts["rejected"] += 1
+        self._rejected(place, error)
 
 
-_MEDIA = [f.name for f in msgspec.structs.fields(_Message) if f.type == _Media]
-_decoder = msgspec.json.Decoder(_Message)
+def _chat(head: dict[str, bytes]) -> Chat:
+    """Return the chat of the members `type` and `id`, which Desktop writes before the messages."""
+    for field in ("type", "id"):
+        if field not in head:
+            raise BadEvent("missing_field", f"{field} of the chat is not there before its messages")
+    try:
+        kind = msgspec.json.decode(head["type"], type=str | None)
+        bare = msgspec.json.decode(head["id"], type=int)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadEvent("wrong_type", f"type or id of the chat: {_plain(error)}") from None
+    if not 0 < bare <= 10**18:
+        raise BadEvent("wrong_type", f"id of the chat is {bare}, expected a bare positive id")
+    return Chat(kind, bare)
+
+
+def _decode(raw: bytes) -> Message:
+    try:
+        try:
+            return _message.decode(raw)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            return _message.decode(_mended(raw))
+    except UnicodeDecodeError:
+        raise BadEvent("bad_utf8", "a text of the message is not UTF-8") from None
+    except RecursionError:
+        raise BadEvent("too_deep", "the JSON is nested too deep to be a message") from None
+    except msgspec.ValidationError as error:
+        missing = str(error).startswith("Object missing")
+        raise BadEvent("missing_field" if missing else "wrong_type", _plain(error)) from None
+    except msgspec.DecodeError as error:
+        raise BadEvent("not_json", _plain(error)) from None
+
+
+def _mended(raw: bytes) -> bytes:
+    """Return JSON of what Desktop wrote, where it is wrong in one of its known ways."""
+    # An escaped backslash is matched as a pair, so its second half never begins an escape.
+    raw = _ESCAPE.sub(lambda m: m[0] if m[1] else rb"\u00", raw)
+    return _DOCUMENT_ID.sub(rb"\1null", raw)
+
+
+def _plain(error: Exception) -> str:
+    """Return msgspec's message with the field first."""
+    found = _AT.match(str(error))
+    return (f"{found[2]}: {found[1]}" if found else str(error)).replace("`", "")

@@ -42,13 +42,14 @@ class JsonFile:
             self._at = max(self._at, 3)  # a byte order mark, left by editors on Windows
 
     @property
-    def position(self) -> int:
-        """The byte of the file where the next value begins."""
-        return self._passed + self._at
+    def place(self) -> str:
+        """File and byte where the next value begins, for an error message."""
+        self.kind()
+        return f"{self.name}, byte {self._passed + self._at}"
 
     def error(self, problem: str) -> ConfigError:
         """Return, not raise, the error that `problem` is met here."""
-        return ConfigError(f"{self.name}, byte {self.position}: {problem}")
+        return ConfigError(f"{self.name}, byte {self._passed + self._at}: {problem}")
 
     def kind(self) -> str:
         """Return the first character of the next value or closing bracket, "" at the end."""
@@ -86,7 +87,7 @@ class JsonFile:
         return value
 
     def skip(self) -> None:
-        """Pass over the next value, whatever its size, without holding it."""
+        """Pass over the next value without holding it; only a text has to fit into the limit."""
         self._at = self._end(keep=False)
 
     def _enter(self, bracket: str) -> None:

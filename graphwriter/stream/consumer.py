@@ -116,6 +116,43 @@ class Stream:
         with translated(self.client):
             self.client.hdel(self._tries, entry.id.decode())
 
+    def length(self) -> int:
+        """Return how many entries the stream holds."""
+        with translated(self.client):
+            return int(self.client.xlen(self.name))
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Return Redis's view of every group of the stream; none if there is no stream."""
+        with translated(self.client):
+            if not self.client.exists(self.name):
+                return []
+            rows: Any = self.client.xinfo_groups(self.name)
+        return [
+            {key: v.decode() if isinstance(v, bytes) else v for key, v in row.items()}
+            for row in rows
+        ]
+
+    def oldest_needed(self) -> bytes | None:
+        """Return the id before which every group has acknowledged everything, None without groups.
+
+        `entries_read` and `lag` are estimates: only ids and pending lists count here.
+        """
+        needed: list[tuple[int, int]] = []
+        for row in self.groups():
+            milliseconds, sequence = row["last-delivered-id"].split("-")
+            needed.append((int(milliseconds), int(sequence) + 1))
+            if row["pending"]:
+                with translated(self.client):
+                    oldest: Any = self.client.xpending(self.name, row["name"])["min"]
+                milliseconds, sequence = oldest.decode().split("-")
+                needed.append((int(milliseconds), int(sequence)))
+        return "{}-{}".format(*min(needed)).encode() if needed else None
+
+    def trim(self, before: bytes) -> int:
+        """Remove entries before the id, in whole nodes of the stream; return how many went."""
+        with translated(self.client):
+            return int(self.client.xtrim(self.name, minid=before.decode(), approximate=True))
+
     def _read(self, start: bytes, count: int, block: int | None = None) -> list[Entry]:
         def step() -> list[Entry]:
             reply: Any = self._reader.xreadgroup(

@@ -1,0 +1,85 @@
+"""What the commands share: flags made from the settings, and errors made into exit codes."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from graphwriter.config import Config, load
+from graphwriter.errors import ConfigError, GraphwriterError, exit_code
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Settings by what they are about, for `settings`.
+REDIS = ("redis_url", "stream", "group")
+NEO4J = ("neo4j_uri", "neo4j_user", "neo4j_database")
+
+
+def settings(*names: str) -> Callable[[F], F]:
+    """Give a command a flag for each named setting, and a first argument `config`.
+
+    Errors of ours end the command with one line on standard error and their exit code.
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def wrapped(**arguments: Any) -> Any:
+            flags = {name: arguments.pop(name) for name in names}
+            with reported():
+                if flags.get("redis_url") and urlsplit(flags["redis_url"]).password:
+                    raise ConfigError(
+                        "--redis-url holds a password, which every user of the machine can read "
+                        "there: set REDIS_URL or REDIS_URL_FILE instead"
+                    )
+                config = load(**flags)
+                logging.basicConfig(
+                    level=config.log_level.upper(),
+                    format="%(asctime)s %(levelname)-7s %(message)s",
+                    stream=sys.stderr,
+                )
+                return function(config, **arguments)
+
+        command: Any = wrapped
+        for setting in reversed(fields(Config)):
+            if setting.name in names:
+                command = _flag(setting)(command)
+        return command  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def _flag(setting: Any) -> Callable[[Any], Any]:
+    text, variable = setting.metadata["help"], setting.metadata["variable"]
+    name = f"--{setting.name.replace('_', '-')}"
+    default = "" if setting.default is None else f"; default {_shown(setting.default)}"
+    text = f"{text} [{variable}{default}]"
+    if setting.type == "bool":
+        return click.option(f"{name}/--no-{name[2:]}", default=None, help=text)
+    kind = {"int": "NUMBER", "float": "SECONDS"}.get(setting.type, "TEXT")
+    return click.option(name, default=None, metavar=kind, help=text)
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class reported:  # noqa: N801 - reads as a statement: with reported()
+    """Ends the process with one line and its exit code on an error of ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, GraphwriterError):
+            click.echo(f"graphwriter: {error}", err=True)
+            sys.exit(exit_code(error))
+        if isinstance(error, BrokenPipeError):
+            sys.exit(0)  # the reader of our output, such as head, has seen enough

@@ -1,0 +1,44 @@
+"""How commands print: a table for people, a JSON line a row for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import orjson
+
+as_json = click.option("--json", is_flag=True, help="Print JSON, a line a row.")
+
+
+def echo_json(value: Any) -> None:
+    """Print `value` as one line of JSON; what JSON cannot hold is printed as text."""
+    click.echo(orjson.dumps(value, default=str).decode())
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "nothing") -> None:
+    """Print rows under their columns, folded to the terminal's width; `empty` where there are none.
+
+    Whatever came from outside is printed as text: no markup, no control characters.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        click.echo(empty)
+        return
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        numeric = all(isinstance(row[columns.index(name)], int | float) for row in rows)
+        shown.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(plain(cell)) for cell in row))
+    Console().print(shown)
+
+
+def plain(cell: Any) -> str:
+    """Return a cell as printable text on one line."""
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return f"{cell:,}"
+    return "".join(c if c.isprintable() else " " for c in str("" if cell is None else cell))

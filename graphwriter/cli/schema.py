@@ -1,0 +1,93 @@
+"""graphwriter schema: the graph's constraints and the event's JSON Schema."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from graphwriter.cli.options import CONTEXT, NEO4J, settings
+from graphwriter.cli.output import as_json, echo_json, table
+from graphwriter.config import Config
+from graphwriter.errors import EXIT_FAILED
+
+
+@click.group("schema", context_settings=CONTEXT)
+def command() -> None:
+    """Apply or check the constraints, adopt posts, print the event's schema."""
+
+
+@command.command("apply", context_settings=CONTEXT)
+@settings(*NEO4J)
+def apply(config: Config) -> None:
+    """Create the constraints that are missing. Safe at any time, also from several places."""
+    from graphwriter import worker
+    from graphwriter.graph import schema
+
+    with worker.connect(config) as graph:
+        graph.check()
+        created = schema.apply(graph)
+    click.echo(f"created {', '.join(created)}" if created else "nothing to do")
+
+
+@command.command("check", context_settings=CONTEXT)
+@as_json
+@settings(*NEO4J)
+def check(config: Config, json: bool) -> None:
+    """Say which constraints are there; exit code 1 if one is missing."""
+    from graphwriter import worker
+    from graphwriter.graph import schema
+
+    with worker.connect(config) as graph:
+        graph.check()
+        missing = schema.missing(graph)
+        rows = [
+            {
+                "constraint": name,
+                "on": f":{label}({', '.join(properties)})",
+                "there": name not in missing,
+                "duplicates": graph.read(schema.duplicates(name)) if name in missing else [],
+            }
+            for name, (label, properties) in schema.CONSTRAINTS.items()
+        ]
+    if json:
+        for row in rows:
+            echo_json(row)
+    else:
+        table(
+            ["constraint", "on", "there", "duplicates"],
+            [
+                [r["constraint"], r["on"], "yes" if r["there"] else "no", len(r["duplicates"])]  # type: ignore[arg-type]
+                for r in rows
+            ],
+        )
+        for name in missing:
+            click.echo(f"{name} is missing: run `graphwriter schema apply`")
+            click.echo(f"  what would stand in its way: {schema.duplicates(name)}")
+    sys.exit(EXIT_FAILED if missing else 0)
+
+
+@command.command("adopt", context_settings=CONTEXT)
+@settings(*NEO4J)
+def adopt(config: Config) -> None:
+    """Take over (:Post {post_id}) nodes that another service made.
+
+    Those that carry tg_channel_id and telegram_message_id are adopted now, the others when an
+    event for their post_id arrives.
+    """
+    from graphwriter import worker
+    from graphwriter.graph import schema
+
+    with worker.connect(config) as graph:
+        graph.check()
+        schema.apply(graph)
+        adopted, left = schema.adopt(graph)
+    click.echo(f"adopted {adopted}, left for their events: {left}")
+
+
+@command.command("event", context_settings=CONTEXT)
+def event() -> None:
+    """Print the JSON Schema of an event (form (a)), for producers in other languages."""
+    from graphwriter import wire
+
+    echo_json(wire.json_schema())

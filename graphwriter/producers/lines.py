@@ -1,0 +1,69 @@
+"""Events that are ready already: a file of JSON lines, plain or gzipped, or standard input."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from graphwriter.errors import ConfigError
+
+LINE_LIMIT = 1 << 24  # bytes; sixteen times what a worker takes, so a longer line is no event
+_GZIP = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+
+
+def events(path: Path | str) -> Iterator[bytes]:
+    """Yield the lines of the file at `path` ("-": standard input), without the white space around.
+
+    The lines are not looked into: what is no event becomes a dead letter with its reason, which is
+    better than a line that was left out here. Only blank ones are passed over. A gzipped file is
+    told by its first bytes, not by its name. Holds one line at a time; blocks where reading does.
+
+    Raises:
+        ConfigError: the file is missing, a directory, cut off, damaged, or has a line of more than
+            `LINE_LIMIT` bytes (most likely JSON that is not one event a line). The error names file
+            and line; everything before has been yielded.
+    """
+    name = "standard input" if str(path) == "-" else str(path)
+    read = 0
+    try:
+        with _opened(path) as file:
+            while line := file.readline(LINE_LIMIT + 1):
+                if len(line) > LINE_LIMIT:
+                    raise _error(name, read, f"more than {LINE_LIMIT} bytes, no event is so long")
+                if read == 0:
+                    if line.startswith(_GZIP):
+                        raise _error(name, read, "gzipped; only a file may be, and only once")
+                    line = line.removeprefix(_BOM)
+                read += 1
+                if line := line.strip():
+                    yield line
+    except EOFError:
+        raise _error(name, read, "the gzip file is cut off") from None
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise _error(name, read, f"the gzip file is damaged: {error}") from None
+    except OSError as error:
+        problem = error.strerror or str(error)
+        raise (_error(name, read, problem) if read else ConfigError(f"{name}: {problem}")) from None
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[BinaryIO]:
+    if str(path) == "-":
+        yield sys.stdin.buffer  # not ours to close
+        return
+    with Path(path).open("rb") as file:
+        if file.peek(len(_GZIP)).startswith(_GZIP):
+            with gzip.open(file) as unzipped:
+                yield cast("BinaryIO", unzipped)
+        else:
+            yield file
+
+
+def _error(name: str, read: int, problem: str) -> ConfigError:
+    return ConfigError(f"{name}, line {read + 1}: {problem}")

@@ -1,0 +1,59 @@
+"""The event listener that ends stuck workers; supervisord starts them again.
+
+supervisord knows whether a process is there, not whether it gets on. Every five seconds this looks
+at the heartbeats: a worker whose loop has not moved for too long gets SIGABRT, which prints where
+it is stuck, and if that does not end it SIGKILL.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from graphwriter.state import read_all
+
+log = logging.getLogger("graphwriter")
+
+GRACE = 10.0  # seconds between SIGABRT and SIGKILL
+
+
+def run(directory: Path, patience: float) -> None:
+    """Serve supervisord's events on standard input and output until they end.
+
+    Args:
+        patience: seconds without progress after which a worker is ended.
+    """
+    from supervisor import childutils
+
+    rpc = childutils.getRPCInterface(os.environ)
+    while True:
+        try:
+            headers, _ = childutils.listener.wait()
+        except (EOFError, ValueError):
+            return  # supervisord is gone
+        if headers["eventname"].startswith("TICK"):
+            running = {info["pid"] for info in rpc.supervisor.getAllProcessInfo() if info["pid"]}
+            sweep(directory, patience, running, time.time())
+        childutils.listener.ok()
+
+
+def sweep(directory: Path, patience: float, running: set[int], now: float) -> list[int]:
+    """End the workers among `running` without progress since `now - patience`; return their ids."""
+    ended = []
+    for state in read_all(directory):
+        stuck = now - state.progress
+        if state.pid not in running or stuck < patience:
+            continue
+        number = signal.SIGABRT if stuck < patience + GRACE else signal.SIGKILL
+        log.error(
+            "%s (process %d) got stuck %.0f s ago while %s: %s",
+            state.consumer, state.pid, stuck, state.doing, number.name,
+        )  # fmt: skip
+        with suppress(ProcessLookupError):
+            os.kill(state.pid, number)
+        ended.append(state.pid)
+    return ended

@@ -1,0 +1,84 @@
+"""One worker process: its name, its servers, its signals, and the loop between them."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import time
+
+from graphwriter import state
+from graphwriter.config import Config
+from graphwriter.graph import Graph
+from graphwriter.stream import Stream
+from graphwriter.stream.deadletters import Limit
+from graphwriter.writer import Writer
+
+log = logging.getLogger("graphwriter")
+
+
+def run(config: Config, consumer: str) -> None:
+    """Write events as `consumer` until SIGTERM or SIGINT, then finish the batch in hand.
+
+    Blocks until then; waits as long as it takes for servers that are away.
+
+    Raises:
+        NameTaken: another process works under this name. Under a supervisor it is waited for, since
+            a worker that a killed supervisor left behind is about to leave.
+        ConfigError: a person has to mend the set-up.
+        DeadLetterLimit: most of what arrives is refused.
+    """
+    faulthandler.enable()  # SIGABRT, the watchdog's first word, prints where we are stuck
+    directory = config.directory()
+    name = state.key(consumer, config.redis_url, config.stream, config.group)
+    lock = state.Lock(directory / f"{name}.lock")
+    lock.take(wait=config.stop_wait if "SUPERVISOR_ENABLED" in os.environ else 0.0)
+    stream = Stream(config.redis_url, config.stream, config.group, consumer, config.block)
+    graph = connect(config)
+    now = time.time()
+    told = state.State(
+        consumer, config.stream, config.group, os.getpid(), now, now, "starting", state.Counts()
+    )
+    heartbeat = state.Heartbeat(directory / f"{name}.json", told)
+
+    def progress(doing: str) -> None:
+        told.error = writer.error
+        heartbeat.beat(doing)
+
+    writer = Writer(
+        stream,
+        graph,
+        batch_size=config.batch_size,
+        claim_idle=config.claim_idle,
+        tries=config.tries,
+        tenant=config.tenant,
+        text=config.text,
+        limit=Limit(config.dead_share, config.dead_least, config.dead_window),
+        progress=progress,
+    )
+    told.counts = writer.counts
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: writer.stop())
+    heartbeat.beat("starting", now=True)
+    log.info("%s writes %s to %s", consumer, config.stream, config.neo4j_uri)
+    try:
+        writer.run()
+        log.info("%s stops: %d entries, nothing left pending", consumer, writer.counts.entries)
+        heartbeat.end()
+    finally:
+        stream.close()
+        graph.close()
+        lock.release()
+
+
+def connect(config: Config) -> Graph:
+    """Return the graph that `config` names, not connected yet."""
+    return Graph(
+        config.neo4j_uri,
+        config.neo4j_user if config.neo4j_password is not None else None,
+        config.neo4j_password,
+        config.neo4j_database,
+        timeout=config.timeout,
+        retry=config.retry,
+    )

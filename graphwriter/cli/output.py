@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import click
 import orjson
+
+T = TypeVar("T")
 
 as_json = click.option("--json", is_flag=True, help="Print JSON, a line a row.")
 
@@ -42,3 +44,21 @@ def plain(cell: Any) -> str:
     if isinstance(cell, int) and not isinstance(cell, bool):
         return f"{cell:,}"
     return "".join(c if c.isprintable() else " " for c in str("" if cell is None else cell))
+
+
+def progress(items: Iterable[T], doing: str) -> Iterator[T]:
+    """Yield `items`, and show on a terminal how many there were and how fast."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f}")
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from items
+        return
+    with Progress(*columns, console=console, transient=True) as shown:
+        task = shown.add_task(doing, total=None)
+        for number, item in enumerate(items, 1):
+            if number % 100 == 0:
+                shown.update(task, completed=number)
+            yield item

@@ -121,6 +121,12 @@ class Stream:
         with translated(self.client):
             return int(self.client.xlen(self.name))
 
+    def last_id(self) -> str:
+        """Return the id of the newest entry that is still there, 0-0 without one."""
+        with translated(self.client):
+            newest: Any = self.client.xrevrange(self.name, count=1)
+        return newest[0][0].decode() if newest else "0-0"
+
     def groups(self) -> list[dict[str, Any]]:
         """Return Redis's view of every group of the stream; none if there is no stream."""
         with translated(self.client):

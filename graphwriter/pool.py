@@ -1,0 +1,104 @@
+"""The pool on this machine: supervisord with conf/supervisord.conf, as a child process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import IO
+
+from graphwriter import state
+from graphwriter.config import Config
+from graphwriter.errors import ConfigError, Unavailable
+
+
+def conf() -> Path:
+    """Return the path of the supervisor's configuration."""
+    return Path(str(resources.files("graphwriter.conf") / "supervisord.conf"))
+
+
+class Pool:
+    """supervisord, its workers and the watchdog, from `start` to `stop`.
+
+    Args:
+        directory: run directory of this pool alone.
+        environ: variables for the workers, beside those of this process.
+        output: where supervisord and the workers log; None: our own standard output.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        directory: Path,
+        environ: Mapping[str, str] | None = None,
+        output: IO[bytes] | None = None,
+    ) -> None:
+        self.config, self.directory = config, directory
+        self._environ, self._output = dict(environ or {}), output
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, wait: float = 30.0) -> None:
+        """Start the supervisor, and return when every worker has given a sign of life.
+
+        Raises:
+            ConfigError: the supervisor ended, or the workers did not come up in `wait` seconds.
+        """
+        programs = Path(sys.executable).parent  # where graphwriter-worker lies beside python
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf())],
+            env={
+                **os.environ,
+                "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+                **self._environ,
+                "GRAPH_WRITER_WORKERS": str(self.config.workers),
+                "GRAPH_WRITER_RUN_DIR": str(self.directory),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            start_new_session=True,  # Ctrl-C reaches us alone, and we stop them in good order
+        )
+        deadline = time.monotonic() + wait
+        while len(list(self.workers())) < self.config.workers:
+            if self._process.poll() is not None:
+                raise ConfigError(f"supervisord ended with code {self._process.returncode}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise ConfigError("the workers did not come up: see what supervisord printed")
+            time.sleep(0.05)
+
+    def workers(self) -> list[state.State]:
+        """Return what each worker last said of itself."""
+        return list(state.read_all(self.directory))
+
+    @property
+    def running(self) -> bool:
+        """Whether the supervisor is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """Stop the workers after the batches in hand, then the supervisor. Safe to call twice.
+
+        Blocks for at most the time that workers get to stop.
+
+        Raises:
+            Unavailable: the supervisor did not end.
+        """
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(self.config.stop_wait + 10)
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"supervisord, process {process.pid}, does not end") from None

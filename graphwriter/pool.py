@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import IO
 
@@ -17,8 +16,10 @@ from graphwriter.errors import ConfigError, Unavailable
 
 
 def conf() -> Path:
-    """Return the path of the supervisor's configuration."""
-    return Path(str(resources.files("graphwriter.conf") / "supervisord.conf"))
+    """Return the path of the supervisor's configuration: in the package, or beside a checkout's."""
+    package = Path(__file__).parent
+    installed = package / "conf" / "supervisord.conf"
+    return installed if installed.exists() else package.parent / "conf" / "supervisord.conf"
 
 
 class Pool:

@@ -44,5 +44,9 @@ def drained(stream: Stream) -> bool:
     """
     for row in stream.groups():
         if row["name"] == stream.group:
-            return not row["pending"] and row["last-delivered-id"] == stream.last_id()
+            return not row["pending"] and _id(row["last-delivered-id"]) >= _id(stream.last_id())
     return False
+
+
+def _id(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split("-")))

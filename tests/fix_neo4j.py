@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import neo4j
 import pytest
+from fix_servers import folder, started, unavailable
 
 from graphwriter.embedded import Neo4j
 from graphwriter.embedded.neo4j import LATEST
-from fix_servers import folder, started, unavailable
 
 _BATCH = 20_000  # nodes deleted in one transaction: all at once may not fit the heap
 

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from fix_servers import folder, started, version_of
 
 from graphwriter.embedded import Postgres
-from fix_servers import folder, started, version_of
 
 
 def described() -> str:

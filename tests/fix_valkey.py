@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from fix_servers import folder, started, unavailable, version_of
 
 from graphwriter.embedded import Valkey
-from fix_servers import folder, started, unavailable, version_of
 
 
 def described() -> str:

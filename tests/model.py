@@ -1,21 +1,17 @@
-"""The graph contract in memory: what Neo4j has to hold after any set of events.
-
-Written from the contract alone and sharing no code with the package, so that a mistake in one
-is not repeated in the other. Slow and plain on purpose.
-"""
+"""The graph contract in memory, written from the contract alone without a look at the package."""
 
 from __future__ import annotations
 
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from cases import KIND, LINKS, NODES, REGISTERS, REQUIRED
+from cases import KIND, LINKS, NODES, REGISTERS, REQUIRED, TABLES
 
 if TYPE_CHECKING:
     from neo4j import Driver
@@ -23,18 +19,16 @@ if TYPE_CHECKING:
 Fields = Mapping[Any, bytes | str]
 Address = tuple[int, int]
 Graph = dict[str, Any]
+Clock = Callable[[], float]
+Digest = Callable[[str, list[Any]], int]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1) // MICROSECOND
 CHANNELS_FROM = 10**12
-FAR_BEYOND_64_BITS = 10**30
 
 DECIMAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
-RFC_3339 = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?"
-    r"(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))?"
-)
+RFC_3339 = re.compile(r"([0-9-]{10})[Tt ]([0-9:]{8})(?:\.([0-9]+))?([Zz]|[+-][0-9:]{5})?")
 
 
 class Refused(Exception):
@@ -52,19 +46,11 @@ def utf8(value: bytes | str) -> str:
         raise Refused("bad_utf8") from None
 
 
-def integer(text: str) -> int:
-    return int(text) if len(text) < 30 else FAR_BEYOND_64_BITS
-
-
-def fraction(text: str) -> Decimal:
-    return Decimal(FAR_BEYOND_64_BITS if re.search("[eE].?[0-9]{3}", text) else text)
-
-
 def json_value(text: str) -> Any:
-    try:
-        nan = {"parse_constant": lambda _: json.loads("")}
-        return json.loads(text, parse_int=integer, parse_float=fraction, **nan)
-    except ValueError:
+    """A JSON value whose numbers are decimals, as exact and as long as they were written."""
+    try:  # NaN and the infinities are no JSON, and no int either
+        return json.loads(text, parse_int=Decimal, parse_float=Decimal, parse_constant=int)
+    except (ValueError, ArithmeticError):
         raise Refused("not_json") from None
     except RecursionError:
         raise Refused("too_deep") from None
@@ -75,12 +61,11 @@ def microseconds(text: str) -> int:
     try:
         if decimal := DECIMAL.fullmatch(text):
             minus, seconds, digits = decimal.groups(default="")
-            since = integer(seconds + f"{digits[:6]:0<6}") * (-1 if minus else 1)
+            since = int(f"{seconds[:30]}{digits[:6]:0<6}") * (-1 if minus else 1)
         elif stamp := RFC_3339.fullmatch(text):
-            date, clock, digits, sign, hours, minutes = stamp.groups(default="0")
-            ahead = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
-            local = datetime.fromisoformat(f"{date}T{clock}+00:00") - EPOCH
-            since = (local - ahead) // MICROSECOND + int(f"{digits[:6]:0<6}")
+            date, clock, digits, zone = stamp.groups(default="")
+            second = datetime.fromisoformat(f"{date}T{clock}{zone.upper() or 'Z'}")
+            since = (second - EPOCH) // MICROSECOND + int(f"{digits[:6]:0<6}")
         else:
             raise Refused("wrong_type")
         return (EPOCH + since * MICROSECOND - EPOCH) // MICROSECOND
@@ -92,10 +77,10 @@ def moment(since: int | None) -> datetime | None:
     return None if since is None else EPOCH + since * MICROSECOND
 
 
-def in_64_bits(number: int) -> int:
+def in_64_bits(number: int | Decimal) -> int:
     if not -(1 << 63) <= number < 1 << 63:
         raise Refused("integer_range")
-    return number
+    return int(number)
 
 
 def marked(kind: str, bare: int) -> int:
@@ -108,48 +93,41 @@ def unmarked(number: int) -> tuple[str, str]:
     return kind, str(abs(number) - (CHANNELS_FROM if kind == "channel" else 0))
 
 
-def peer(value: dict[str, Any]) -> int | None:
-    ids = [(kind, value.get(f"{kind}_id")) for kind in ("user", "channel", "chat")]
-    given = [(kind, normal("integer", bare)) for kind, bare in ids if bare is not None]
-    if len(given) > 1 or any(bare <= 0 for _, bare in given):
-        raise Refused("wrong_type")
-    return marked(*given[0]) if given else None
-
-
 def normal(kind: str, value: Any) -> Any:
     """A value that came in JSON, checked: a time is an integer then, a peer its marked id."""
     match kind, value:
         case (_, None) | ("boolean", bool()):
             return value
-        case _, bool():
-            raise Refused("wrong_type")
         case "text", str():
             return utf8(value)
         case "list", list() if all(isinstance(item, str) for item in value):
             return [utf8(item) for item in value]
-        case ("integer", int()) | ("peer", int()) if value or kind == "integer":
-            return in_64_bits(value)
-        case "time", Decimal() | int() | str():
-            return microseconds(value if isinstance(value, str) else f"{Decimal(value):f}")
+        case "integer" | "peer", Decimal() if value.as_tuple().exponent == 0:
+            return in_64_bits(value) if value or kind == "integer" else normal(kind, "0")
+        case "time", str():
+            return microseconds(value)
+        case "time", Decimal() if -99 < value.adjusted() < 99:
+            return microseconds(f"{value:f}")
         case "peer", str():
             return normal("peer", json_value(utf8(value)) if value else None)
         case "peer", dict():
-            return peer(value)
+            ids = {k: normal("integer", value.get(f"{k}_id")) for k in ("user", "channel", "chat")}
+            given = [(kind, bare) for kind, bare in ids.items() if bare is not None]
+            if len(given) < 2 and all(bare > 0 for _, bare in given):
+                return marked(*given[0]) if given else None
     raise Refused("wrong_type")
 
 
 def flat(kind: str, raw: bytes) -> Any:
     """A flat field's value as a JSON object would hold it."""
     text = utf8(raw)
-    if kind == "text":
+    if kind == "text" or (kind == "time" and text not in ("", "null")):
         return text
-    if text in ("", "null"):
-        return None
-    if kind == "integer":
-        return integer(text) if re.fullmatch("-?[0-9]+", text) else text
-    if kind == "boolean":
-        return {"true": True, "false": False}.get(text, text)
-    return text if kind == "time" else json_value(text)
+    if kind == "integer" and re.fullmatch("-?[0-9]+", text):
+        return Decimal(text)
+    if kind in ("list", "peer") and text:
+        return json_value(text)
+    return {"": None, "null": None, "true": True, "false": False}.get(text, text)
 
 
 def present(fields: Fields) -> dict[str, Any]:
@@ -180,8 +158,8 @@ def decode(fields: Fields) -> tuple[Address, int, dict[str, list[Any]]]:
     event |= {n: None for n in ("forward_from_name", "author_name") if event.get(n) == ""}
     for name, beside in zip(chats[1:], (None, event.get("forward_from_peer_id")), strict=True):
         if (event.get(name) or 0) > 0:
-            kind = unmarked(beside)[0] if beside else "user"
-            event[name] = marked("channel" if kind == "user" else kind, event[name])
+            chat = beside is not None and unmarked(beside)[0] == "chat"
+            event[name] = marked("chat" if chat else "channel", event[name])
     spoken = {r: names for r, names in REGISTERS.items() if event.keys() & set(names)}
     values = {r: [event.get(name) for name in names] for r, names in spoken.items()}
     return (event["tg_channel_id"], ids.pop()), event["occurred_at"], values
@@ -204,20 +182,16 @@ def links(post: Address, values: Mapping[str, list[Any]]) -> list[Any]:
 
 
 def content_digest(register: str, values: list[Any]) -> int:
-    return int.from_bytes(blake2b(json.dumps([register, values]).encode()).digest())
+    return int(blake2b(f"{register} {values}".encode()).hexdigest(), 16)
 
 
 class Model:
     """Every post's registers, and the names that events gave to sources and authors."""
 
-    def __init__(
-        self,
-        clock: Callable[[], float] | None = None,
-        digest: Callable[[str, list[Any]], int] = content_digest,
-    ) -> None:
+    def __init__(self, clock: Clock | None = None, digest: Digest = content_digest) -> None:
         self.clock, self.digest = clock or time.time, digest
         self.posts: dict[Address, dict[str, tuple[tuple[int, int], list[Any]]]] = {}
-        self.names: dict[tuple[str, str, str], set[str]] = {}
+        self.names: dict[tuple[str, ...], set[str]] = {}
 
     def apply(self, entry_fields: Fields, entry_id: str = "0-0") -> str | None:
         """Record an entry's event, or say in one word why it is refused."""
@@ -226,21 +200,18 @@ class Model:
         except Refused as refused:
             return str(refused)
         source, origin, parent, author = links(post, values)
-        source_name, author_name = values.get("forward", [""])[-1], values.get("author", "  ")[1]
-        used_as_id = [values["post"][0]]
-        used_as_id += [source_name] * (source is not None and source[0] == "hidden")
-        used_as_id += [author_name] * (author is not None and author[0] == "signature")
         newest = max(int(self.clock() * 1000), int(entry_id.split("-")[0])) * 1000 + DAY
         if post in (origin, parent):
             return "self_link"
-        if any(len(text.encode()) > 2000 for text in used_as_id):
+        ids = (values["post"][0], source and source[1], author and author[1].partition(":")[2])
+        if any(len((text or "").encode()) > 2000 for text in ids):
             return "id_too_long"
         if not 0 <= occurred_at <= newest:
             return "occurred_at"
-        if source and source_name:
-            self.names.setdefault(("source", *source), set()).add(source_name)
-        if author and author_name and author[0] in ("user", "signature"):
-            self.names.setdefault(("author", *author), set()).add(author_name)
+        source_name, author_name = values.get("forward", [""])[-1], values.get("author", ["", ""])[1]
+        for side, end, name in (("source", source, source_name), ("author", author, author_name)):
+            if end and name and (side == "source" or end[0] in ("user", "signature")):
+                self.names.setdefault((side, *end), set()).add(name)
         held = self.posts.setdefault(post, {})
         for register, new in values.items():
             version = (occurred_at // 1000, self.digest(register, new))
@@ -250,31 +221,82 @@ class Model:
 
     def graph(self) -> Graph:
         """The graph that every order of the applied events has to end in."""
-        graph = empty_graph() | {"names": {key: set(names) for key, names in self.names.items()}}
+        graph: Graph = {table: kind() for table, kind in TABLES.items()} | {"names": self.names}
         for post, held in self.posts.items():
             values = {register: new for register, (_, new) in held.items()}
             source, origin, parent, author = links(post, values)
-            given = zip(REGISTERS["post"], values["post"], strict=True)
-            properties = {n: v for n, v in given if v is not None and n != "text"}
-            if "posted_at" in properties:
-                properties["posted_at"] = moment(properties["posted_at"])
-            graph["messages"][post] = properties
+            given = dict(zip(REGISTERS["post"], values["post"], strict=True))
+            given |= {"posted_at": moment(given["posted_at"]), "text": None}
+            graph["messages"][post] = {n: value for n, value in given.items() if value is not None}
             if source:
                 *_, message, date, name = values["forward"]
                 graph["forwards"][post] = (source, moment(date), message, name)
+                graph["sources"].add(source)
             if origin:
                 graph["forward_posts"][post] = origin
             if parent:
                 graph["replies"][post] = (parent, values["reply"][2])
             if author:
                 graph["authored"][post] = (author, values["author"][1])
-        graph["sources"] = {source for source, *_ in graph["forwards"].values()}
-        graph["authors"] = {author for author, _ in graph["authored"].values()}
-        targets = {*graph["forward_posts"].values(), *(t for t, _ in graph["replies"].values())}
-        graph["messages"] |= dict.fromkeys(targets - self.posts.keys())
+                graph["authors"].add(author)
+            graph["messages"] = dict.fromkeys(filter(None, (origin, parent))) | graph["messages"]
         return graph
 
 
-def empty_graph() -> Graph:
-    tables = ("messages", "forwards", "forward_posts", "replies", "authored")
-    return {"sources": set(), "authors": set(), **{table: {} for table in tables}}
+def native(value: Any) -> Any:
+    """A property's value; a time of the driver's as a datetime in UTC."""
+    return value.to_native().astimezone(UTC) if hasattr(value, "to_native") else value
+
+
+def read_graph(driver: Driver, database: str = "neo4j") -> Graph:
+    """The graph of a database that nobody writes to, as `Model.graph` has it, with the `labels`
+    that sources and authors bear in place of `names`. Fails on what no graph may hold: a node
+    or a link twice, a node that nothing points to, an unknown label, type or property.
+    """
+    graph: Graph = {table: kind() for table, kind in TABLES.items()} | {"labels": {}}
+    ends: dict[str, tuple[str, Any]] = {}
+    pointed_to = set()
+    query = "MATCH (n) RETURN elementId(n), labels(n), properties(n)"
+    for identity, labels, found in driver.execute_query(query, database_=database).records:
+        label = ":".join(sorted(labels))
+        table, required, optional = NODES[label]  # KeyError: no such node in the contract
+        assert {*required} <= found.keys() <= {*required, *optional}, f"{labels}: {found}"
+        assert all(type(found[n]) is int for n in found if n.endswith("version")), f"{found}"
+        key = (found[required[0]], found[required[1]])
+        assert key not in graph[table], f"twice: {labels} {key}"
+        ends[identity] = (label, key)
+        if table != "messages":
+            graph[table].add(key)
+            graph["labels"][table[:-1], *key] = found.get("name")
+        else:
+            given = {n: native(found[n]) for n in REGISTERS["post"] if n in found and n != "text"}
+            graph[table][key] = given or None
+    query = "MATCH (a)-[r]->(b) RETURN elementId(a), type(r), properties(r), elementId(b)"
+    for start, kind, found, end in driver.execute_query(query, database_=database).records:
+        table, label, names = LINKS[kind]  # KeyError: no such link in the contract
+        post, other = (end, start) if kind == "AUTHOR_OF" else (start, end)
+        (post_label, address), (other_label, key) = ends[post], ends[other]
+        assert found.keys() <= {*names}, f"{kind} of {address}: {found}"
+        assert post_label == "Message:Post", f"{kind} of {post_label} {address}"
+        assert label in other_label, f"{kind} of {address}: {other_label} {key}"
+        assert address not in graph[table], f"twice: {kind} of {address}"
+        graph[table][address] = (key, *(native(found.get(n)) for n in names)) if names else key
+        pointed_to.add(other)
+    lonely = [ends[one] for one in ends.keys() - pointed_to if ends[one][0] != "Message:Post"]
+    assert not lonely, f"nothing points to {lonely}"
+    return graph
+
+
+def assert_same(expected: Graph, actual: Graph) -> None:
+    """Fail with the first differences of each table; a label has to be a name that was given."""
+    lines = []
+    for table in TABLES:
+        sides = (expected[table], actual[table])
+        wanted, found = (s if isinstance(s, dict) else dict.fromkeys(s, "there") for s in sides)
+        rows = [(k, wanted.get(k, "nothing"), found.get(k, "nothing")) for k in wanted | found]
+        wrong = sorted(f"{table} {k}: expected {a}, is {b}" for k, a, b in rows if a != b)
+        lines += wrong[:4] + [f"{table}: {len(wrong)} differences"] * (len(wrong) > 4)
+    for key, label in actual.get("labels", {}).items():
+        if label is not None and label not in expected["names"].get(key, ()):
+            lines.append(f"label of {key}: nobody gave {label!r}")
+    assert not lines, "\n".join(lines)

@@ -41,9 +41,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "n
 
 def plain(cell: Any) -> str:
     """Return a cell as printable text on one line."""
-    if isinstance(cell, int) and not isinstance(cell, bool):
-        return f"{cell:,}"
-    return "".join(c if c.isprintable() else " " for c in str("" if cell is None else cell))
+    text = "" if cell is None else str(cell)
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def progress(items: Iterable[T], doing: str) -> Iterator[T]:

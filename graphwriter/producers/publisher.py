@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
-from redis.exceptions import ConnectionError as Lost
-from redis.exceptions import RedisError, TimeoutError
 
 from graphwriter.errors import Unavailable
-from graphwriter.stream.client import Client, connect, ours, place
+from graphwriter.stream.client import Client, connect, translated
 
 BUFFER = 4 * 1024 * 1024  # bytes held back at most, whatever the events' sizes
 
@@ -81,13 +79,12 @@ class EventPublisher:
             for fields in self._waiting:
                 pipe.xadd(self._stream, fields)  # type: ignore[arg-type]
             try:
-                pipe.execute()
-            except (Lost, TimeoutError) as error:
+                with translated(self._client):
+                    pipe.execute()
+            except Unavailable:
                 if time.monotonic() > deadline:
-                    raise ours(error, place(self._client)) from None
+                    raise
                 time.sleep(0.2)
-            except RedisError as error:
-                raise ours(error, place(self._client)) from None
             else:
                 self.published += len(self._waiting)
                 self._waiting, self._bytes = [], 0

@@ -1,0 +1,184 @@
+"""graphwriter demo: the whole pipeline at work, on this machine alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, LiteralString
+
+import click
+
+from graphwriter.cli.options import CONTEXT, settings
+from graphwriter.cli.output import table
+from graphwriter.config import Config, load
+from graphwriter.errors import BadEvent, ConfigError, Unavailable
+
+if TYPE_CHECKING:  # the drivers are not needed for --help
+    from graphwriter.graph import Graph
+    from graphwriter.pool import Pool
+    from graphwriter.stream import Stream
+
+STREAM = "stream:graphwriter:demo"  # never the stream of a pipeline in use
+
+# The questions that the people who use such a graph ask it first.
+QUERIES: dict[str, LiteralString] = {
+    "Where posts were forwarded from": """
+MATCH (p:Post)-[r:FORWARDED_FROM]->(fs:ForwardSource)
+RETURN p.post_id, fs.source_id, fs.source_type, r.forward_date LIMIT 10""",
+    "What posts reply to": """
+MATCH (p1:Post)-[r:REPLIES_TO]->(p2:Post)
+RETURN p1.post_id, p2.post_id, r.thread_id LIMIT 10""",
+    "Who wrote them": """
+MATCH (a:Author)-[r:AUTHOR_OF]->(p:Post)
+RETURN a.author_id, a.author_type, p.post_id LIMIT 10""",
+    "How many": """
+MATCH (p:Post)
+OPTIONAL MATCH (p)-[:FORWARDED_FROM]->(fs:ForwardSource)
+OPTIONAL MATCH (p)-[:REPLIES_TO]->(p2:Post)
+OPTIONAL MATCH (a:Author)-[:AUTHOR_OF]->(p)
+RETURN count(DISTINCT p) AS posts, count(DISTINCT fs) AS forward_sources,
+  count(DISTINCT p2) AS reply_targets, count(DISTINCT a) AS authors""",
+}
+LINKS: LiteralString = """
+MATCH ()-[r]->() WITH type(r) AS link, count(*) AS number RETURN link, number ORDER BY link"""
+WAITING: LiteralString = """
+MATCH (m:Message) WHERE NOT m:Post RETURN count(m) AS number"""
+
+
+@click.command("demo", context_settings=CONTEXT)
+@click.argument("export", required=False, metavar="[EXPORT]")
+@click.option("--events", "count", default=5000, show_default=True, help="Made-up entries.")
+@click.option("--seed", default=1, show_default=True, help="Another number, other events.")
+@settings("workers")
+def command(config: Config, export: str | None, count: int, seed: int) -> None:
+    """Show the whole pipeline at work on this machine, with made-up data.
+
+    Starts Valkey, Neo4j and a pool of workers, publishes events, some of them broken, and asks the
+    graph. With EXPORT it is your own Telegram Desktop export (result.json) instead. Everything is
+    removed in the end.
+    """
+    if export and not Path(export).exists():
+        raise ConfigError(f"{export}: there is no such file; give the path of a result.json")
+    data = Path(tempfile.mkdtemp(prefix="graphwriter-demo-"))
+    try:
+        _run(config, data, export, count, seed)
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def _run(config: Config, data: Path, export: str | None, count: int, seed: int) -> None:
+    from graphwriter import worker
+    from graphwriter.cli import servers
+    from graphwriter.graph import schema
+    from graphwriter.pool import Pool
+    from graphwriter.producers.demo import Demo
+    from graphwriter.stream import Stream
+
+    with servers.running(data) as variables:
+        variables |= {"GRAPH_WRITER_STREAM": STREAM, "GRAPH_WRITER_BLOCK": "0.2"}
+        chosen = load({**os.environ, **variables}, workers=config.workers)
+        run = data / "run"
+        run.mkdir(mode=0o700)
+        with worker.connect(chosen) as graph, (data / "pool.log").open("wb") as log:
+            graph.check()
+            if graph.read("MATCH (n) RETURN 1 LIMIT 1"):
+                raise ConfigError(
+                    f"{chosen.neo4j_uri} is not empty, and the demo writes made-up posts: give it "
+                    "an empty database, or unset NEO4J_URI"
+                )
+            schema.apply(graph)
+            pool = Pool(chosen, run, variables, log)
+            pool.start()
+            click.echo(f"Pool     supervisord with {chosen.workers} workers\n")
+            stream = Stream(chosen.redis_url, STREAM, chosen.group, "demo")
+            demo = Demo(count, seed)
+            try:
+                events = _messages(Path(export)) if export else demo
+                took = _write(chosen, stream, pool, events)
+            finally:
+                pool.stop()
+            click.echo(f"\n{stream.length():,} entries written in {took:.1f} s\n")
+            _answers(graph)
+            _dead(stream, 0 if export else demo.planted["broken"])
+            stream.client.delete(STREAM, f"{{{STREAM}}}:dead")
+
+
+def _messages(export: Path) -> Iterable[Any]:
+    from graphwriter.producers import desktop
+
+    def rejected(place: str, error: BadEvent) -> None:
+        click.echo(f"left out {place}: {error}", err=True)
+
+    return desktop.events(export, rejected=rejected)
+
+
+def _write(config: Config, stream: Stream, pool: Pool, events: Iterable[Any]) -> float:
+    """Publish `events` and show what becomes of them; return the seconds until all were written."""
+    from graphwriter import status
+    from graphwriter.producers.publisher import EventPublisher
+
+    start = shown = time.monotonic()
+    click.echo("  time   published     written   unread  dead   by worker")
+    with EventPublisher(config.redis_url, STREAM) as publisher:
+        for event in events:
+            publisher.publish(event)
+            if time.monotonic() - shown >= 1:
+                shown = time.monotonic()
+                _line(shown - start, publisher.published, stream, pool)
+    while not status.drained(stream):
+        time.sleep(0.05)
+        if not pool.running:
+            raise Unavailable("the pool ended before everything was written")
+        if time.monotonic() - shown >= 1:
+            shown = time.monotonic()
+            _line(shown - start, publisher.published, stream, pool)
+    took = time.monotonic() - start
+    _line(took, publisher.published, stream, pool)
+    return took
+
+
+def _line(seconds: float, published: int, stream: Stream, pool: Pool) -> None:
+    from graphwriter import status
+
+    told = status.read(stream, pool.directory)
+    counts = [worker["counts"] for worker in told["workers"]]
+    done = sum(one["written"] + one["unchanged"] for one in counts)
+    each = "  ".join(f"{one['entries']:,}" for one in counts)
+    click.echo(
+        f"{seconds:5.1f}s {published:11,} {done:11,} {told['unread'] or 0:8,} "
+        f"{told['dead']:5,}   {each}"
+    )
+
+
+def _answers(graph: Graph) -> None:
+    for title, query in QUERIES.items():
+        click.echo(f"{title}{query}")
+        rows = graph.read(query)
+        cells = [
+            [str(cell)[:36] if cell is not None else None for cell in row.values()] for row in rows
+        ]
+        table(list(rows[0]) if rows else [], cells, empty="(none)")
+        click.echo()
+    links = ", ".join(f"{row['number']:,} {row['link']}" for row in graph.read(LINKS))
+    click.echo(f"Links: {links}")
+    waiting = graph.read(WAITING)[0]["number"]
+    click.echo(f"Messages that something points to and that have not arrived: {waiting:,}")
+
+
+def _dead(stream: Stream, planted: int) -> None:
+    from graphwriter.stream import DeadLetters
+
+    letters = list(DeadLetters(stream.client, STREAM, stream.group).list())
+    click.echo(f"\nBroken events: {planted} planted, {len(letters)} kept as dead letters")
+    reasons = Counter(letter.reason for letter in letters)
+    samples = {letter.reason: letter.error for letter in reversed(letters)}
+    table(
+        ["reason", "number", "the first one says"],
+        [[reason, number, samples[reason]] for reason, number in reasons.most_common()],
+        empty="no dead letters",
+    )

@@ -1,0 +1,148 @@
+"""The child process that holds a server and ends it. A script of its own: it imports no neighbour.
+
+It reads one line of JSON, the order, from the pipe on its standard input; starts the server; writes
+the server's process id to its standard output; and waits for the first of: the server's end, the
+pipe's end, the parent's end, SIGTERM. A native server is a child of this one, and killed by the
+kernel should this one be killed; Neo4j runs in a Java virtual machine inside this process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+LOOK = 0.25  # seconds between looks at the parent and the server
+LOCKED = 20.0  # seconds that a server left by a killed parent may still take to stop
+
+stopping = False
+
+
+def main() -> int:
+    """Run the server of the order until told to stop. Returns the exit code."""
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    report = os.dup(1)
+    os.dup2(2, 1)  # what a server prints belongs in the log
+    order = read_order()
+    lock = os.open(order["lock"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if not locked(lock):
+        print(f"{order['lock']} is held: another server uses this data", file=sys.stderr)
+        return 1
+    return (run_java if "classpath" in order else run_native)(order, report)
+
+
+def stop(_signal: int, _frame: object) -> None:
+    """Handle a signal: set the flag, and nothing else."""
+    global stopping
+    stopping = True
+
+
+def told_to_stop(parent: int) -> bool:
+    """Block on the pipe for a moment, and return whether it is time to end.
+
+    The parent's id is looked at too: a fork of the parent may hold the pipe open after its end.
+    """
+    ready, _, _ = select.select([0], [], [], LOOK)
+    return stopping or bool(ready and not os.read(0, 4096)) or os.getppid() != parent
+
+
+def read_order() -> dict[str, Any]:
+    """Read the order up to its line feed, and not a byte further: select must see what follows."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        piece = os.read(0, 65536)
+        if not piece:
+            raise SystemExit(1)  # the parent is gone already
+        line += piece
+    order: dict[str, Any] = json.loads(line)
+    return order
+
+
+def locked(lock: int) -> bool:
+    """Take the lock of the data directory, waiting for a server that is still stopping."""
+    deadline = time.monotonic() + LOCKED
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.1)
+        else:
+            return True
+    return False
+
+
+def run_native(order: dict[str, Any], report: int) -> int:
+    """Run `command` as `user`, and end it with `signal`, or with SIGKILL after `grace` seconds."""
+    libc = ctypes.CDLL(None)
+    myself = os.getpid()
+
+    def die_with_me() -> None:  # runs after the change of user, which would clear it
+        if sys.platform == "linux":
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != myself:
+                os._exit(1)
+
+    account: dict[str, Any] = {}
+    if order["user"] is not None:
+        account = {"user": order["user"], "group": order["group"], "extra_groups": []}
+    # preexec_fn is safe here: this process has one thread.
+    server = subprocess.Popen(
+        order["command"], stdin=subprocess.DEVNULL, preexec_fn=die_with_me, **account
+    )
+    os.write(report, b"%d\n" % server.pid)
+    while server.poll() is None and not told_to_stop(order["parent"]):
+        pass
+    if server.poll() is None:
+        server.send_signal(order["signal"])
+        try:
+            server.wait(order["grace"])
+        except subprocess.TimeoutExpired:
+            server.kill()
+    return abs(server.wait())
+
+
+def run_java(order: dict[str, Any], report: int) -> int:
+    """Run Neo4j of `home` and `conf`, and end the process by force after `grace` seconds."""
+    up = threading.Event()
+    threading.Thread(target=leave_early, args=(order["parent"], up), daemon=True).start()
+
+    import jpype
+
+    jpype.startJVM(
+        order["libjvm"], *order["flags"], classpath=order["classpath"], convertStrings=True
+    )
+    path = jpype.JClass("java.nio.file.Path").of
+    builder = jpype.JClass("org.neo4j.dbms.api.DatabaseManagementServiceBuilder")
+    neo4j = builder(path(order["home"])).loadPropertiesFromFile(path(order["conf"])).build()
+    up.set()
+    os.write(report, b"%d\n" % os.getpid())
+    while not told_to_stop(order["parent"]):
+        pass
+    force = threading.Timer(order["grace"], os._exit, (1,))
+    force.daemon = True
+    force.start()
+    neo4j.shutdown()
+    if order["archive"]:
+        jpype.JClass("java.lang.System").exit(0)  # in good order: Java writes its archive here
+    os._exit(0)  # whatever threads are left have nothing to save
+
+
+def leave_early(parent: int, up: threading.Event) -> None:
+    """End the process when told to before Neo4j is up: there is nothing to save yet."""
+    while not up.is_set():
+        if told_to_stop(parent):
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

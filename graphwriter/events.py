@@ -95,6 +95,11 @@ def decode(fields: Mapping[bytes, bytes], now: int, tenant: str | None = None) -
     return normalise(wire.decode(fields), now, tenant)
 
 
+def from_values(values: Mapping[str, Any], now: int) -> Event:
+    """Return the event of a mapping as in form (a); errors are those of `decode`."""
+    return normalise(wire.from_values(values), now)
+
+
 def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> Event:
     """Return what `event` means; arguments and errors are those of `decode`."""
     if event.schema_version != "v1":

@@ -112,9 +112,17 @@ def decode(fields: Mapping[bytes, bytes]) -> PostParsedEventV1:
     except RecursionError:
         raise BadEvent("too_deep", "the JSON is nested too deep to be an event") from None
     except msgspec.ValidationError as error:
-        raise _refusal(error, fields) from None
+        raise _refusal(error, _untyped(fields)) from None
     except msgspec.DecodeError as error:
         raise BadEvent("not_json", _plain(error)) from None
+
+
+def from_values(values: Mapping[str, Any]) -> PostParsedEventV1:
+    """Return the event of a mapping as in form (a), but in Python; raises BadEvent."""
+    try:
+        return msgspec.convert(values, PostParsedEventV1)
+    except msgspec.ValidationError as error:
+        raise _refusal(error, values) from None
 
 
 def peer_text(text: str) -> PeerV1 | int | None:
@@ -188,9 +196,8 @@ _AT = re.compile(r" - at `\$\.(\w+)[^`]*`$")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
-def _refusal(error: msgspec.ValidationError, fields: Mapping[bytes, bytes]) -> BadEvent:
-    """Say which field is wrong and how, from msgspec's message and the entry's own values."""
-    values = _untyped(fields)
+def _refusal(error: msgspec.ValidationError, values: Mapping[str, Any]) -> BadEvent:
+    """Say which field is wrong and how, from msgspec's message and the event's own values."""
     version = values.get("schema_version")
     if isinstance(version, str) and version != "v1":
         # Another version may well have other types: that it is another version is the cause.

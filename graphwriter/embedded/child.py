@@ -132,8 +132,6 @@ def run_java(order: dict[str, Any], report: int) -> int:
     force.daemon = True
     force.start()
     neo4j.shutdown()
-    if order["archive"]:
-        jpype.JClass("java.lang.System").exit(0)  # in good order: Java writes its archive here
     os._exit(0)  # whatever threads are left have nothing to save
 
 

@@ -164,6 +164,8 @@ def _alone(lock: Path) -> Iterator[None]:
 
 def _complete(root: Path, artifacts: list[Artifact], progress: Progress | None) -> None:
     missing = [a for a in artifacts if _sha256(root / a.path) != a.sha256]
+    for artifact in missing:
+        (root / artifact.path).unlink(missing_ok=True)  # wrong or cut off, if it is there at all
     done, size = len(artifacts) - len(missing), 0
     for left in root.glob("part-*"):  # of a process that was killed: we alone are here
         shutil.rmtree(left, ignore_errors=True)

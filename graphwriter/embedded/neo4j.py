@@ -80,7 +80,6 @@ class Neo4j(Service):
                 "classpath": [str(jar) for jar in classpath],
                 "home": str(self.data),
                 "conf": str(conf),
-                "archive": False,
             }
         )
         self._report(deadline)

@@ -90,7 +90,7 @@ class Postgres(Service):
     def _ready(self) -> bool:
         with contextlib.suppress(OSError):
             lines = (self._cluster / "postmaster.pid").read_text().splitlines()
-            return lines[0] == str(self.pid) and lines[-1].strip() == "ready"
+            return lines[0] == str(self._pid) and lines[-1].strip() == "ready"
         return False
 
 

@@ -140,6 +140,13 @@ class Service(ABC):
         self.stop()
 
     def _kill(self, child: subprocess.Popen[bytes]) -> None:
+        if self._pid and child.poll() is None:
+            # The server first, so that the child reaps it: where nothing else does, PostgreSQL
+            # finds its old self among the dead and will not start again.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(1)
         if child.poll() is None:  # not reaped yet, so the group is still ours
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
@@ -160,7 +167,7 @@ class Service(ABC):
                 stderr=log,
                 start_new_session=True,
             )
-        self._child = child
+        self._child, self._pid = child, 0
         assert child.stdin is not None
         common = {"parent": os.getpid(), "lock": str(self.data / "lock"), "grace": self.grace}
         line = json.dumps({**common, **order}).encode() + b"\n"

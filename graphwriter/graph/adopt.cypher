@@ -17,6 +17,8 @@ FOREACH (link IN [(x)-[r:REPLIES_TO]->(m) | [x, r]] |
 FOREACH (link IN [(x)-[r:FORWARDED_FROM_POST]->(m) | [x, r]] |
   FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
     CREATE (x)-[:FORWARDED_FROM_POST]->(p) DELETE r)))
+// A node that is only deleted still stands in the way of the constraint until the commit.
+REMOVE m:Message
 DELETE m
 SET p:Message, p.tg_channel_id = claim[1], p.telegram_message_id = claim[2]
 RETURN count(p) AS adopted

@@ -16,6 +16,7 @@ from graphwriter.errors import BadEvent, ConfigError, GraphwriterError, TooBig, 
 from graphwriter.events import Address
 from graphwriter.graph.failures import Failure, classify, line
 
+SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 DELAY = 0.05  # seconds before the first retry; the driver's own second idles through a deadlock
 
 
@@ -70,11 +71,14 @@ class Graph:
     def open(self) -> Graph:
         """Make the driver; it connects on first use. Raises ConfigError for a bad URI."""
         if self._driver is None:
+            if self.uri.partition("://")[0] not in SCHEMES:
+                raise ConfigError(
+                    f"NEO4J_URI is {self.uri!r}, expected one of {', '.join(SCHEMES)} before ://"
+                )
             try:
                 self._driver = GraphDatabase.driver(
                     self.uri,
                     auth=self._auth,
-                    max_connection_pool_size=4,
                     connection_timeout=self._connect,
                     connection_acquisition_timeout=self._connect + 5,
                     liveness_check_timeout=30.0,

@@ -47,6 +47,7 @@ _BY_CODE = {
     "Neo.TransientError.General.ForbiddenOnReadOnlyDatabase": Failure.STORE,
     "Neo.ClientError.General.WriteOnReadOnlyAccessDatabase": Failure.STORE,
     "Neo.ClientError.Statement.AccessMode": Failure.STORE,
+    "Neo.DatabaseError.Schema.ConstraintCreationFailed": Failure.DATA,
     "Neo.ClientError.Statement.SyntaxError": Failure.CONFIGURATION,
     "Neo.ClientError.Database.DatabaseNotFound": Failure.CONFIGURATION,
 }

@@ -34,7 +34,7 @@ _UNIQUE = ("UNIQUENESS", "NODE_PROPERTY_UNIQUENESS", "NODE_KEY")
 
 
 def apply(graph: Graph) -> list[str]:
-    """Create the constraints that are missing, wait for their indexes, return the names created.
+    """Create the constraints that are missing, and return their names.
 
     Safe to call from any number of workers at once, and again.
 
@@ -55,8 +55,8 @@ def apply(graph: Graph) -> list[str]:
                 f"the constraint {name} cannot be made: {error.message}. "
                 f"To see what is there twice: {duplicates(name)}"
             ) from None
-    if created:
-        graph.run("CALL db.awaitIndexes(300)")
+    # Nothing to wait for: a constraint is there when its index is full. Waiting all the same is a
+    # transaction, and another worker's constraint waits for those to end.
     return created
 
 

@@ -8,13 +8,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import redis
+from redis import ConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
+    ClusterDownError,
     NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 from redis.retry import Retry
 
@@ -22,27 +27,22 @@ from graphwriter.errors import ConfigError, GraphwriterError, Unavailable
 
 Client = redis.Redis
 
-# What a server answers that will pass: starting, failing over, short of memory or disk.
-_PASSING = (
-    "LOADING",
-    "MASTERDOWN",
-    "CLUSTERDOWN",
-    "TRYAGAIN",
-    "READONLY",
-    "MISCONF",
-    "OOM",
-    "BUSY",
-)
+# What a server answers that will pass: starting, failing over, short of memory, disk or replicas.
+# The client takes the first word off the answers that it has a class for.
+_PASSING = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+_PASSING_WORDS = ("BUSY", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
 
 
 class GroupGone(GraphwriterError):
     """Raised when the consumer group, or the stream with it, is not there (any more)."""
 
 
-def connect(url: str, *, timeout: float = 5.0, retries: int = 3) -> Client:
-    """Return a client of bytes for `url` (redis, rediss or unix); it connects on first use.
+def connect(source: str | ConnectionPool, *, timeout: float = 5.0, retries: int = 3) -> Client:
+    """Return a client of bytes; it connects on first use.
 
     Args:
+        source: a URL (redis, rediss or unix), or the pool of another client, of which the address,
+            the user and the TLS settings are taken.
         timeout: seconds to wait for a connection or a reply. A client for blocking reads needs
             more than it blocks.
         retries: silent retries of a command after a lost connection. 0 for commands that must not
@@ -52,18 +52,37 @@ def connect(url: str, *, timeout: float = 5.0, retries: int = 3) -> Client:
         ConfigError: the URL is none.
     """
     retry = Retry(ExponentialWithJitterBackoff(cap=0.5, base=0.05), retries)
-    try:
-        return redis.Redis.from_url(
-            url,
-            decode_responses=False,
-            socket_timeout=timeout,
-            socket_connect_timeout=min(timeout, 5.0),
-            socket_keepalive=True,
-            retry=retry if retries else Retry(NoBackoff(), 0),
-            client_name="graphwriter",
-        )
-    except ValueError as error:
-        raise ConfigError(f"REDIS_URL {safe(url)!r}: {error}") from None
+    ours: dict[str, Any] = {
+        "decode_responses": False,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 5.0),
+        "retry": retry if retries else Retry(NoBackoff(), 0),
+        "client_name": "graphwriter",
+    }
+    if isinstance(source, str):
+        try:
+            return redis.Redis.from_url(source, **ours)
+        except ValueError as error:
+            raise ConfigError(f"REDIS_URL {safe(source)!r}: {error}") from None
+    theirs = {
+        key: value
+        for key, value in source.connection_kwargs.items()
+        if key in _IDENTITY or key.startswith("ssl")
+    }
+    pool = ConnectionPool(connection_class=source.connection_class, **theirs, **ours)
+    return redis.Redis(connection_pool=pool)
+
+
+_IDENTITY = (
+    "host",
+    "port",
+    "path",
+    "db",
+    "username",
+    "password",
+    "credential_provider",
+    "protocol",
+)
 
 
 def safe(url: str) -> str:
@@ -103,6 +122,7 @@ def ours(error: RedisError, where: str) -> GraphwriterError:
     if isinstance(error, ResponseError):
         if text.startswith(("NOGROUP", "UNBLOCKED")):
             return GroupGone(text)
-        if not text.startswith(_PASSING):
+        answer = text.rpartition("of pipeline caused error: ")[2]
+        if not isinstance(error, _PASSING) and not answer.startswith(_PASSING_WORDS):
             return ConfigError(f"Redis at {where}: {text}")
     return Unavailable(f"Redis at {where} does not answer: {text}")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
+from redis import ConnectionPool
+
 from graphwriter.stream.client import Client, GroupGone, connect, translated
 
 T = TypeVar("T")
 MARGIN = 5.0  # seconds that a blocking read's socket waits longer than the server blocks
+EVERY = 2**31 - 1  # where Redis asks for a count: all that this consumer has in a range
 TRIES_KEPT = 7 * 24 * 3600  # seconds; the hash of tries goes by itself when nobody needs it
 
 
@@ -42,12 +45,17 @@ class Stream:
     """
 
     def __init__(
-        self, url: str, stream: str, group: str, consumer: str, block: float = 1.0
+        self,
+        source: str | ConnectionPool,
+        stream: str,
+        group: str,
+        consumer: str,
+        block: float = 1.0,
     ) -> None:
         self.name, self.group, self.consumer = stream, group, consumer
         self.block = block
-        self.client: Client = connect(url)
-        self._reader: Client = connect(url, timeout=block + MARGIN, retries=0)
+        self.client: Client = connect(source)
+        self._reader: Client = connect(source, timeout=block + MARGIN, retries=0)
         self._tries = f"{tagged(stream)}:tries:{group}"
         self.regrouped = 0  # times that the group was gone and made again
 
@@ -76,18 +84,18 @@ class Stream:
 
     def pending(self, count: int) -> list[Entry]:
         """Return up to `count` of the oldest entries this consumer was given and has not acked."""
-        entries = self._read(b"0", count)
-        return self._counted(entries)
+        return self._read(b"0", count)
 
     def claim(self, idle: float, count: int, cursor: bytes = b"0-0") -> tuple[bytes, list[Entry]]:
         """Take over entries that some consumer has had for more than `idle` seconds.
 
         One step of a sweep: returns the cursor for the next step, `0-0` when the sweep is over, and
-        up to `count` entries, maybe none. Trimmed entries come back with empty fields.
+        up to `count` entries, maybe none. Trimmed entries come back with empty fields, however
+        long they have been pending, and are so no more.
         """
 
         def step() -> tuple[bytes, list[Entry]]:
-            reply: list[Any] = self.client.xautoclaim(
+            reply: list[Any] = self._reader.xautoclaim(
                 self.name, self.group, self.consumer, int(idle * 1000), cursor, count=count
             )
             entries = [Entry(key, fields or {}) for key, fields in reply[1]]
@@ -150,8 +158,9 @@ class Stream:
             if row["pending"]:
                 with translated(self.client):
                     oldest: Any = self.client.xpending(self.name, row["name"])["min"]
-                milliseconds, sequence = oldest.decode().split("-")
-                needed.append((int(milliseconds), int(sequence)))
+                if oldest:  # else the last one was acknowledged just now
+                    milliseconds, sequence = oldest.decode().split("-")
+                    needed.append((int(milliseconds), int(sequence)))
         return "{}-{}".format(*min(needed)).encode() if needed else None
 
     def trim(self, before: bytes) -> int:
@@ -167,7 +176,8 @@ class Stream:
             if not reply:
                 return []
             found = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
-            return [Entry(key, fields or {}) for key, fields in found]
+            entries = [Entry(key, fields or {}) for key, fields in found]
+            return entries if block else self._counted(entries)
 
         return self._grouped_call(step, [])
 
@@ -187,7 +197,7 @@ class Stream:
             return entries
         with translated(self.client):
             rows = self.client.xpending_range(
-                self.name, self.group, entries[0].id, entries[-1].id, len(entries), self.consumer
+                self.name, self.group, entries[0].id, entries[-1].id, EVERY, self.consumer
             )
         times = {row["message_id"]: int(row["times_delivered"]) for row in rows}
         return [entry._replace(deliveries=times.get(entry.id, 1)) for entry in entries]

@@ -5,43 +5,56 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from graphwriter.stream.client import Client, translated
+from graphwriter.stream.client import Client, GroupGone, translated
 from graphwriter.stream.consumer import Entry, tagged
 
 # A dead letter is the entry's own fields, untouched, and after them these, always all and in order.
 FIELDS = (b"reason", b"error", b"source_id", b"deliveries", b"consumer", b"time")
-UNPACK = 3000  # fields of an entry that Lua can put on its stack with room to spare
+UNPACK = 6000  # names and values that Lua can put on its stack with room to spare
 
 # KEYS stream, dead; ARGV group, id, reason, error, consumer, time, the entry's fields as read.
-# Added only where XACK removed the entry, so that one entry gives one dead letter. The fields are
-# taken from the stream where they still are: a client's mapping has each name only once.
-_ADD = """
+# Added only where the entry is pending, and before XACK: a script that fails half-way is not rolled
+# back. The fields are taken from the stream where they still are: a client's mapping has each name
+# only once. Fields that are too many for a script to add are returned, and nothing is done.
+_ADD = f"""
 local waiting = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
-if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
+if not waiting[1] then return 0 end
 local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])
-local fields = found[1] and found[1][2] or {}
+local fields = found[1] and found[1][2] or {{}}
 if #fields == 0 then for i = 7, #ARGV do fields[#fields + 1] = ARGV[i] end end
-local deliveries = waiting[1] and waiting[1][4] or 1
-for _, pair in ipairs({{'reason', ARGV[3]}, {'error', ARGV[4]}, {'source_id', ARGV[2]},
-    {'deliveries', tostring(deliveries)}, {'consumer', ARGV[5]}, {'time', ARGV[6]}}) do
+for _, pair in ipairs({{{{'reason', ARGV[3]}}, {{'error', ARGV[4]}}, {{'source_id', ARGV[2]}},
+    {{'deliveries', tostring(waiting[1][4])}}, {{'consumer', ARGV[5]}}, {{'time', ARGV[6]}}}}) do
   fields[#fields + 1] = 'dead.' .. pair[1]
   fields[#fields + 1] = pair[2]
 end
+if #fields > {UNPACK} then return fields end
 redis.call('XADD', KEYS[2], '*', unpack(fields))
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
 
 # KEYS stream, dead; ARGV the dead letter's id. Only what is still there goes back, and only once.
-_REPLAY = """
+_REPLAY = f"""
 local found = redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1])
 if not found[1] then return 0 end
-local fields = {}
+local fields = {{}}
 for i = 1, #found[1][2] - 12 do fields[i] = found[1][2][i] end
+if #fields > {UNPACK} then return fields end
 redis.call('XADD', KEYS[1], '*', unpack(fields))
 redis.call('XDEL', KEYS[2], ARGV[1])
 return 1
+"""
+
+# KEYS where an entry was just added, where it came from; ARGV the command that takes it from there.
+# In one transaction with the adding: where the command finds nothing, the entry goes again.
+_TAKE = """
+local added = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+local taken = redis.call(unpack(ARGV))
+if taken == 0 then redis.call('XDEL', KEYS[1], added[1][1]) end
+return taken
 """
 
 
@@ -69,26 +82,27 @@ class DeadLetters:
         self._replay = client.register_script(_REPLAY)
 
     def add(self, entry: Entry, reason: str, error: str) -> None:
-        """Keep `entry` as a dead letter and acknowledge it, both or neither."""
-        now = f"{time.time():.3f}"
-        with translated(self._client):
-            if len(entry.fields) > UNPACK:
-                self._add_wide(entry, reason, error, now)
-                return
-            flat = [part for pair in entry.fields.items() for part in pair]
-            self._add(
-                keys=[self._stream, self.name],
-                args=[self._group, entry.id, reason, error, self._consumer, now, *flat],
-            )
+        """Keep `entry` as a dead letter and acknowledge it, both or neither.
 
-    def _add_wide(self, entry: Entry, reason: str, error: str, now: str) -> None:
-        # More fields than a script can pass on. A worker that was overtaken may add it twice.
-        values = (reason, error, entry.id, entry.deliveries, self._consumer, now)
-        dead = {b"dead." + name: value for name, value in zip(FIELDS, values, strict=True)}
+        Does nothing where the entry is acknowledged already, or the group is gone: then the entry
+        is not lost, it will be delivered again.
+        """
+        flat = [part for pair in entry.fields.items() for part in pair]
+        said = [reason, error, self._consumer, f"{time.time():.3f}"]
+        keys = [self._stream, self.name]
+        with suppress(GroupGone), translated(self._client):
+            done: Any = self._add(keys=keys, args=[self._group, entry.id, *said, *flat])
+            if isinstance(done, list):
+                self._move(
+                    done, self.name, self._stream, "XACK", self._stream, self._group, entry.id
+                )
+
+    def _move(self, fields: list[bytes], to: str, source: str, *take: str | bytes) -> int:
+        """Add more fields than a script can; return 0 where `take` had nothing to take."""
         pipe = self._client.pipeline(transaction=True)
-        pipe.xadd(self.name, {**entry.fields, **dead})  # type: ignore[dict-item]
-        pipe.xack(self._stream, self._group, entry.id)
-        pipe.execute()
+        pipe.execute_command("XADD", to, "*", *fields)
+        pipe.eval(_TAKE, 2, to, source, *take)
+        return int(pipe.execute()[1])
 
     def __len__(self) -> int:
         with translated(self._client):
@@ -118,13 +132,10 @@ class DeadLetters:
         done = 0
         for letter in letters:
             with translated(self._client):
-                if len(letter.fields) > UNPACK:
-                    pipe = self._client.pipeline(transaction=True)
-                    pipe.xadd(self._stream, letter.fields)  # type: ignore[arg-type]
-                    pipe.xdel(self.name, letter.id)
-                    done += pipe.execute()[1]
-                else:
-                    done += self._replay(keys=[self._stream, self.name], args=[letter.id])
+                one: Any = self._replay(keys=[self._stream, self.name], args=[letter.id])
+                if isinstance(one, list):
+                    one = self._move(one, self._stream, self.name, "XDEL", self.name, letter.id)
+                done += one
         return done
 
     def purge(self, letters: Iterable[DeadLetter]) -> int:

@@ -1,0 +1,249 @@
+"""graphwriter inside another service: the same loop and the same statement, without the commands.
+
+Everything here is synchronous. From asyncio, give it a thread: `await asyncio.to_thread(
+writer.start_consuming)`, and call `writer.stop()` when the service ends.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import socket
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from graphwriter import events
+from graphwriter.batch import fold
+from graphwriter.errors import ConfigError
+from graphwriter.graph import Graph, schema
+from graphwriter.state import Counts
+from graphwriter.stream import Stream
+from graphwriter.writer import Writer
+
+Peer = Mapping[str, int] | str | int
+
+
+class Neo4jClient:
+    """A connection to the graph, and single links written into it.
+
+    Args:
+        uri: bolt:// or neo4j:// address; with `+s` for TLS.
+        user, password: None where the server asks for none.
+        timeout: seconds one transaction may take; retries take as long again.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        user: str | None = None,
+        password: str | None = None,
+        database: str = "neo4j",
+        *,
+        timeout: float = 20.0,
+    ) -> None:
+        self.graph = Graph(uri, user, password, database, timeout=timeout, retry=timeout)
+
+    def connect(self) -> Neo4jClient:
+        """Connect, and create the constraints that are missing. Blocks until the server answered.
+
+        Raises:
+            Unavailable: no answer.
+            ConfigError: the server refuses the user, the password or the database, or duplicates
+                in the graph stand in the way of a constraint.
+        """
+        self.graph.open().check()
+        schema.apply(self.graph)
+        return self
+
+    def close(self) -> None:
+        """Close the connection. Safe to call twice."""
+        self.graph.close()
+
+    def __enter__(self) -> Neo4jClient:
+        return self.connect()
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def create_forward_relationship(
+        self,
+        tg_channel_id: int,
+        telegram_message_id: int,
+        *,
+        forward_from_peer_id: Peer | None = None,
+        forward_from_chat_id: int | None = None,
+        forward_from_message_id: int | None = None,
+        forward_date: datetime | str | float | None = None,
+        forward_from_name: str | None = None,
+        occurred_at: datetime | str | float | None = None,
+    ) -> bool:
+        """Say where a post was forwarded from, as an event of `occurred_at` (None: now) would.
+
+        Arguments are the event's fields; all None clears the forward. Returns whether the graph
+        changed: it does not if something newer is known. Committed when it returns.
+
+        Raises:
+            BadEvent: an argument can never be written.
+            Unavailable: the server does not answer; call again, that is safe.
+        """
+        return self._create(
+            (tg_channel_id, telegram_message_id),
+            occurred_at,
+            forward_from_peer_id=forward_from_peer_id,
+            forward_from_chat_id=forward_from_chat_id,
+            forward_from_message_id=forward_from_message_id,
+            forward_date=_time(forward_date),
+            forward_from_name=forward_from_name,
+        )
+
+    def create_reply_relationship(
+        self,
+        tg_channel_id: int,
+        telegram_message_id: int,
+        *,
+        reply_to_message_id: int | None = None,
+        reply_to_chat_id: int | None = None,
+        thread_id: int | None = None,
+        occurred_at: datetime | str | float | None = None,
+    ) -> bool:
+        """Say what a post replies to; otherwise as `create_forward_relationship`."""
+        return self._create(
+            (tg_channel_id, telegram_message_id),
+            occurred_at,
+            reply_to_message_id=reply_to_message_id,
+            reply_to_chat_id=reply_to_chat_id,
+            thread_id=thread_id,
+        )
+
+    def create_author_relationship(
+        self,
+        tg_channel_id: int,
+        telegram_message_id: int,
+        *,
+        author_peer_id: Peer | None = None,
+        author_name: str | None = None,
+        author_type: str | None = None,
+        occurred_at: datetime | str | float | None = None,
+    ) -> bool:
+        """Say who wrote a post; otherwise as `create_forward_relationship`."""
+        return self._create(
+            (tg_channel_id, telegram_message_id),
+            occurred_at,
+            author_peer_id=author_peer_id,
+            author_name=author_name,
+            author_type=author_type,
+        )
+
+    def _create(
+        self, address: events.Address, occurred_at: datetime | str | float | None, **facet: Any
+    ) -> bool:
+        now = time.time()
+        event = events.from_values(
+            {
+                **facet,
+                "schema_version": "v1",
+                "occurred_at": now if occurred_at is None else _time(occurred_at),
+                "tg_channel_id": address[0],
+                "telegram_message_id": address[1],
+                **dict.fromkeys(("idempotency_key", "tenant_id", "channel_id", "post_id"), ""),
+            },
+            int(now * 1000),
+        )
+        batch = fold([event])
+        # The post itself is not spoken for: version 0 makes it a post where nothing is known of it,
+        # and is older than any event.
+        posts = [[row[0], 0, *[None] * (len(row) - 2)] for row in batch.posts]
+        return bool(self.graph.write(batch._replace(posts=posts)))
+
+
+def _time(value: datetime | str | float | None) -> str | float | None:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+class GraphWriter:
+    """Writes the events of a Redis stream to the graph, as one consumer of a group.
+
+    Args:
+        neo4j_client: where to write. It is the caller's to close.
+        redis_client: a `redis.Redis`; only its connection settings are used, for connections of
+            our own that speak bytes.
+        consumer_group: shared with every other consumer of the same events.
+        batch_size: most events of one transaction.
+        stream: the stream's key.
+        consumer_name: unique within the group and the same at every start, so that what was
+            pending is taken up at once; None: made of the host's name and the process id, and what
+            was pending is taken over after `claim_idle` seconds.
+        tenant: write this tenant's events only, refuse the others'.
+        text: keep the posts' texts in the graph too.
+
+    Raises:
+        ConfigError: a client is an asyncio one, or none at all.
+    """
+
+    def __init__(
+        self,
+        neo4j_client: Neo4jClient,
+        redis_client: Any,
+        consumer_group: str = "graph_writer",
+        batch_size: int = 100,
+        *,
+        stream: str = "stream:posts:parsed",
+        consumer_name: str | None = None,
+        claim_idle: float = 180.0,
+        tenant: str | None = None,
+        text: bool = False,
+    ) -> None:
+        if not isinstance(neo4j_client, Neo4jClient):
+            raise ConfigError(
+                f"neo4j_client is a {type(neo4j_client).__name__}, expected graphwriter.Neo4jClient"
+            )
+        pool = getattr(redis_client, "connection_pool", None)
+        if pool is None or inspect.iscoroutinefunction(
+            getattr(redis_client, "execute_command", None)
+        ):
+            raise ConfigError(
+                f"redis_client is {type(redis_client).__module__}.{type(redis_client).__name__}, "
+                "expected a synchronous redis.Redis"
+            )
+        name = consumer_name or f"{socket.gethostname()}-{os.getpid()}"
+        self._stream = Stream(pool, stream, consumer_group, name)
+        self._writer = Writer(
+            self._stream,
+            neo4j_client.graph,
+            batch_size=batch_size,
+            claim_idle=claim_idle,
+            tenant=tenant,
+            text=text,
+        )
+
+    @property
+    def counts(self) -> Counts:
+        """What was done since the start."""
+        return self._writer.counts
+
+    def start_consuming(self) -> None:
+        """Write events until `stop` is called; blocks until then, waits for servers that are away.
+
+        Raises:
+            ConfigError: a person has to mend the set-up.
+            DeadLetterLimit: most of what arrives is refused.
+        """
+        self._writer.run()
+
+    def run_once(self) -> int:
+        """Do one step: write and acknowledge what one read returns, and return how many entries.
+
+        The first step connects, makes the group and the constraints, and returns 0; a step that
+        finds nothing blocks for about a second. Raises what `start_consuming` does.
+        """
+        return self._writer.run_once()
+
+    def stop(self) -> None:
+        """Make `start_consuming` return after the batch in hand. Safe from threads and signals."""
+        self._writer.stop()
+
+    def close(self) -> None:
+        """Close the connections to Redis. Safe to call twice."""
+        self._stream.close()

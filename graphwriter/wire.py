@@ -86,8 +86,8 @@ class PostParsedEventV1(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 _json = msgspec.json.Decoder(PostParsedEventV1)
 _strings = msgspec.json.Decoder(list[str])
-_peer_text: msgspec.json.Decoder[PeerV1 | int | None]
-_peer_text = msgspec.json.Decoder(PeerV1 | Int | None)
+_peer_text: msgspec.json.Decoder[PeerV1 | int | str | None]
+_peer_text = msgspec.json.Decoder(PeerV1 | Int | str | None)
 _decimal = re.compile(rb"[+-]?[0-9]+").fullmatch
 
 
@@ -110,9 +110,9 @@ def decode(fields: Mapping[bytes, bytes]) -> PostParsedEventV1:
     except UnicodeDecodeError as error:
         raise BadEvent("bad_utf8", f"byte {error.start} is not UTF-8") from None
     except RecursionError:
-        raise BadEvent("too_deep", "the JSON is nested too deep to be an event") from None
+        raise BadEvent("too_deep", _DEEP) from None
     except msgspec.ValidationError as error:
-        raise _refusal(error, _untyped(fields)) from None
+        return _again(error, fields)
     except msgspec.DecodeError as error:
         raise BadEvent("not_json", _plain(error)) from None
 
@@ -126,8 +126,16 @@ def from_values(values: Mapping[str, Any]) -> PostParsedEventV1:
 
 
 def peer_text(text: str) -> PeerV1 | int | None:
-    """Return the peer that JSON `text` holds; raises msgspec's errors."""
-    return _peer_text.decode(text)
+    """Return the peer that JSON `text` holds, also within quotes, as form (b) may have it.
+
+    Raises msgspec's errors, and RecursionError.
+    """
+    found = _peer_text.decode(text)
+    if isinstance(found, str):
+        found = _peer_text.decode(found)
+        if isinstance(found, str):
+            raise msgspec.ValidationError("a peer within quotes within quotes")
+    return found
 
 
 def json_schema() -> dict[str, Any]:
@@ -224,17 +232,32 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:70]}… ({len(text)} characters)"
 
 
+def _again(error: msgspec.ValidationError, fields: Mapping[bytes, bytes]) -> PostParsedEventV1:
+    """Return the event if only a key was wrong that came again later, else raise the refusal."""
+    values = _untyped(fields)
+    if b"data" in fields and values:
+        return from_values(values)  # of duplicate keys the last counts; it names the wrong one
+    raise _refusal(error, values)
+
+
 def _untyped(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """Return the fields as they are; raises BadEvent where they are not even JSON."""
     data = fields.get(b"data")
     if data is None:
-        return {
-            k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in fields.items()
-        }
+        flat = fields.items()
+        return {k.decode(errors="replace"): v.decode(errors="replace") for k, v in flat}
     try:
         values = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return {}
+    except msgspec.ValidationError as error:  # a number of thousands of digits
+        raise BadEvent("integer_range", _plain(error)) from None
+    except msgspec.DecodeError as error:
+        raise BadEvent("not_json", _plain(error)) from None
+    except RecursionError:
+        raise BadEvent("too_deep", _DEEP) from None
     return values if isinstance(values, dict) else {}
+
+
+_DEEP = "the JSON is nested too deep to be an event"
 
 
 def _plain(error: Exception) -> str:

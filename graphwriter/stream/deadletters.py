@@ -13,36 +13,35 @@ from graphwriter.stream.consumer import Entry, tagged
 
 # A dead letter is the entry's own fields, untouched, and after them these, always all and in order.
 FIELDS = (b"reason", b"error", b"source_id", b"deliveries", b"consumer", b"time")
-UNPACK = 6000  # names and values that Lua can put on its stack with room to spare
 
 # KEYS stream, dead; ARGV group, id, reason, error, consumer, time, the entry's fields as read.
 # Added only where the entry is pending, and before XACK: a script that fails half-way is not rolled
 # back. The fields are taken from the stream where they still are: a client's mapping has each name
-# only once. Fields that are too many for a script to add are returned, and nothing is done.
-_ADD = f"""
+# only once. More of them than Lua's stack holds (8000) are returned, and nothing is done.
+_ADD = """
 local waiting = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
 if not waiting[1] then return 0 end
 local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])
-local fields = found[1] and found[1][2] or {{}}
+local fields = found[1] and found[1][2] or {}
 if #fields == 0 then for i = 7, #ARGV do fields[#fields + 1] = ARGV[i] end end
-for _, pair in ipairs({{{{'reason', ARGV[3]}}, {{'error', ARGV[4]}}, {{'source_id', ARGV[2]}},
-    {{'deliveries', tostring(waiting[1][4])}}, {{'consumer', ARGV[5]}}, {{'time', ARGV[6]}}}}) do
+for _, pair in ipairs({{'reason', ARGV[3]}, {'error', ARGV[4]}, {'source_id', ARGV[2]},
+    {'deliveries', tostring(waiting[1][4])}, {'consumer', ARGV[5]}, {'time', ARGV[6]}}) do
   fields[#fields + 1] = 'dead.' .. pair[1]
   fields[#fields + 1] = pair[2]
 end
-if #fields > {UNPACK} then return fields end
+if #fields > 6000 then return fields end
 redis.call('XADD', KEYS[2], '*', unpack(fields))
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
 
 # KEYS stream, dead; ARGV the dead letter's id. Only what is still there goes back, and only once.
-_REPLAY = f"""
+_REPLAY = """
 local found = redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1])
 if not found[1] then return 0 end
-local fields = {{}}
+local fields = {}
 for i = 1, #found[1][2] - 12 do fields[i] = found[1][2][i] end
-if #fields > {UNPACK} then return fields end
+if #fields > 6000 then return fields end
 redis.call('XADD', KEYS[1], '*', unpack(fields))
 redis.call('XDEL', KEYS[2], ARGV[1])
 return 1
@@ -99,7 +98,7 @@ class DeadLetters:
 
     def _move(self, fields: list[bytes], to: str, source: str, *take: str | bytes) -> int:
         """Add more fields than a script can; return 0 where `take` had nothing to take."""
-        pipe = self._client.pipeline(transaction=True)
+        pipe: Any = self._client.pipeline(transaction=True)
         pipe.execute_command("XADD", to, "*", *fields)
         pipe.eval(_TAKE, 2, to, source, *take)
         return int(pipe.execute()[1])

@@ -92,9 +92,7 @@ def test_a_refusal_names_the_field_and_the_value(
     """Also when the event comes as a mapping, in the library."""
     event = BASE | changes
     with pytest.raises(BadEvent, match=says) as caught:
-        decode(
-            {b"data": msgspec.json.encode(event)} if 2**70 not in event.values() else form_b(event)
-        )
+        decode({b"data": json.dumps(event).encode()})
     assert caught.value.reason == reason
     with pytest.raises(BadEvent) as again:
         from_values(event, 2**50)

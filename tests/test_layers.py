@@ -1,0 +1,106 @@
+"""The architecture: imports go downward only, modules stay small, drivers stay at their border."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "graphwriter"
+
+# From the bottom up. A part may import from the ones above it in this list, and from itself.
+LAYERS = (
+    ("errors",),
+    ("telegram", "wire", "config", "state"),
+    ("times",),
+    ("events",),
+    ("batch", "embedded", "watchdog"),
+    ("graph", "stream"),
+    ("writer", "producers", "status", "pool"),
+    ("worker", "library"),
+    ("cli",),
+    ("__init__", "__main__"),
+)
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+PURE = ("telegram", "wire", "times", "events", "batch")
+BORDERS = {
+    "redis": {"stream"},
+    "neo4j": {"graph", "embedded"},
+    "psycopg": {"embedded"},
+    "click": {"cli"},
+    "supervisor": {"watchdog"},
+}
+IMPURE = ("logging", "time", "os", "socket", "random", "pathlib", "io")
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    """The part of the package that a file belongs to: a module or a folder."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """The dotted names that a module imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_downward(path: Path) -> None:
+    """A module imports from lower layers and from its own folder, never sideways or up."""
+    own = part_of(path)
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "graphwriter" or len(parts) < 2 or parts[1] not in LEVEL:
+            continue
+        assert parts[1] == own or LEVEL[parts[1]] < LEVEL[own], f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_has_at_most_300_lines_and_says_what_it_is(path: Path) -> None:
+    """One noun a module, small enough to be read at once."""
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    assert ast.get_docstring(ast.parse(text)), "no docstring"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_driver_is_known_to_one_part(path: Path) -> None:
+    """Third-party errors are translated at the border, once."""
+    for name in imports(path):
+        allowed = BORDERS.get(name.split(".")[0])
+        assert allowed is None or part_of(path) in allowed, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("part", PURE)
+def test_pure_modules_neither_log_nor_look_at_the_world(part: str) -> None:
+    """What an event means depends on the event alone."""
+    for name in imports(PACKAGE / f"{part}.py"):
+        assert name.split(".")[0] not in IMPURE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_public_names_have_docstrings(path: Path) -> None:
+    """Every other name has an underscore."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name} in {path.name}"
+            if isinstance(node, ast.ClassDef) and not node.bases:
+                for member in node.body:
+                    if isinstance(member, ast.FunctionDef) and not member.name.startswith("_"):
+                        assert ast.get_docstring(member), f"{node.name}.{member.name}"
+
+
+def test_nothing_is_left_unfinished() -> None:
+    """No notes to self, and no path of one machine."""
+    for path in [*MODULES, *(ROOT / "tests").glob("*.py"), *(ROOT / "conf").iterdir()]:
+        if path.name != "test_layers.py":
+            assert not re.search(r"TODO|FIXME|XXX|/root/|/tmp/", path.read_text()), path

@@ -1,0 +1,119 @@
+"""Real input, all the way: command, stream, pool of workers, Neo4j, against the whole model."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import neo4j
+import pytest
+import redis
+from fix_neo4j import Server
+from model import Model, assert_same, read_graph
+from product import digest
+
+from graphwriter import status
+from graphwriter.config import load
+from graphwriter.pool import Pool
+from graphwriter.producers import desktop
+from graphwriter.stream import DeadLetters, Stream
+
+DATA = Path(__file__).parent.parent / ".." / "shared" / "data"
+EVENTS = DATA / "real-events-10k.jsonl.gz"
+EXPORT = DATA / "desktop-export" / "result.json"
+
+pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"no real data at {DATA}")
+
+
+@pytest.fixture
+def environ(
+    valkey_url: str,
+    neo4j_server: Server,
+    redis_client: redis.Redis,
+    graph_empty: neo4j.Driver,
+    tmp_path: Path,
+) -> dict[str, str]:
+    """The variables of a pool on the test's servers."""
+    variables = {
+        "REDIS_URL": valkey_url,
+        "NEO4J_URI": neo4j_server.uri,
+        "GRAPH_WRITER_RUN_DIR": str(tmp_path / "run"),
+        "GRAPH_WRITER_BLOCK": "0.2",
+        "GRAPH_WRITER_WORKERS": "3",
+        "GRAPH_WRITER_BATCH_SIZE": "200",
+    }
+    if neo4j_server.auth:
+        variables["NEO4J_USER"], variables["NEO4J_PASSWORD"] = neo4j_server.auth
+    return variables
+
+
+@pytest.fixture
+def pool(environ: dict[str, str], tmp_path: Path) -> Iterator[Pool]:
+    """Three workers under supervisord."""
+    config = load(environ)
+    with (tmp_path / "pool.log").open("wb") as log:
+        made = Pool(config, config.directory(), environ, log)
+        made.start()
+        yield made
+        made.stop()
+
+
+def command(environ: dict[str, str], *arguments: str) -> str:
+    """Run a command as a person would; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "graphwriter", *arguments],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def drain(pool: Pool, limit: float = 60.0) -> Stream:
+    """Wait until everything is written."""
+    stream = Stream(pool.config.redis_url, pool.config.stream, pool.config.group, "test")
+    deadline = time.monotonic() + limit
+    while not status.drained(stream):
+        assert time.monotonic() < deadline, status.read(stream, pool.directory)
+        time.sleep(0.05)
+    return stream
+
+
+def test_ten_thousand_real_events_become_the_models_graph(
+    pool: Pool, environ: dict[str, str], graph_empty: neo4j.Driver
+) -> None:
+    """Published twice, the second time beside the first: nothing is there twice."""
+    expected = Model(time.time, digest)
+    with gzip.open(EVENTS) as lines:
+        for line in lines:
+            assert expected.apply({b"data": line.strip()}) is None
+    assert "published 10000 events" in command(environ, "publish", str(EVENTS))
+    command(environ, "publish", str(EVENTS))
+    stream = drain(pool)
+    assert len(DeadLetters(stream.client, stream.name, stream.group)) == 0
+    assert_same(expected.graph(), read_graph(graph_empty))
+    stream.close()
+
+
+def test_a_real_desktop_export_becomes_the_models_graph(
+    pool: Pool, environ: dict[str, str], graph_empty: neo4j.Driver
+) -> None:
+    """924 messages, replies into another chat, signatures: through the stream and the workers."""
+    expected = Model(time.time, digest)
+    for event in desktop.events(EXPORT):
+        assert expected.apply({b"data": json.dumps(event).encode()}) is None
+    command(environ, "import", "desktop", str(EXPORT))
+    drain(pool).close()
+    graph = read_graph(graph_empty)
+    assert_same(expected.graph(), graph)
+    assert len(graph["replies"]) == 84
+    assert sum(1 for author, _ in graph["authored"].values() if author[0] == "channel") > 0

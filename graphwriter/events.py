@@ -19,6 +19,7 @@ from graphwriter.wire import PostParsedEventV1, shown
 
 ID_LIMIT = 2000  # bytes; Neo4j cannot index much more, and answers as if the store were broken
 DAY = 86_400_000  # milliseconds
+LAST = 2**42 - 1  # milliseconds since 1970: with 21 bits of digest a version has 63 bits, till 2109
 
 Address = tuple[int, int]  # (marked id of the chat, message id)
 Endpoint = tuple[str, str]  # (id, type) of a forward source or an author
@@ -110,7 +111,7 @@ def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> 
     occurred = times.micros("occurred_at", event.occurred_at) // 1000
     if occurred < 0:
         raise BadEvent("occurred_at", f"occurred_at is {shown(event.occurred_at)}, before 1970")
-    if occurred > now + DAY:
+    if occurred > min(now + DAY, LAST):
         raise BadEvent(
             "occurred_at",
             f"occurred_at is {shown(event.occurred_at)}, more than a day ahead of the clock",

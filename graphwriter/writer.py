@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from graphwriter import events
 from graphwriter.batch import fold
-from graphwriter.errors import BadEvent, DeadLetterLimit, TooBig, Unavailable
+from graphwriter.errors import BadEvent, ConfigError, DeadLetterLimit, TooBig, Unavailable
 from graphwriter.events import Event
 from graphwriter.graph import Graph, Refused, Taken, schema
 from graphwriter.state import Counts
@@ -62,6 +62,7 @@ class Writer:
         self._stopping = False
         self._ready = False  # both servers answered since the last failure
         self._own_first = True  # entries that we were given and may not have finished
+        self._alone: Entry | None = None  # the entry whose try is counted and not over
         self._cursor = b"0-0"
         self._next_sweep = 0.0
         self._pause = PAUSES[0]
@@ -110,6 +111,8 @@ class Writer:
         schema.apply(self.graph)
         if self.stream.create_group():
             log.info("made the consumer group %s on %s", self.stream.group, self.stream.name)
+        if self._alone is not None:
+            self._forget_try(self._alone)  # it was the servers' failure, not the entry's
         if self.error is not None:
             log.info("both servers answer again")
         self.error, self._pause, self._ready = None, PAUSES[0], True
@@ -162,15 +165,20 @@ class Writer:
 
     def _write_alone(self, entry: Entry) -> None:
         """Write an entry that came back too often; its tries are counted before it is looked at."""
-        if self.stream.try_alone(entry) > self._tries:
-            self._bury(entry, BadEvent("deliveries", f"ended its worker {self._tries} times"))
-        else:
-            try:
+        self._alone = entry
+        try:
+            if self.stream.try_alone(entry) > self._tries:
+                self._bury(entry, BadEvent("deliveries", f"ended its worker {self._tries} times"))
+            else:
                 self._write([entry])
-            except Unavailable:
-                self.stream.tried(entry)  # the server's failure, not the entry's
-                raise
+        except ConfigError:
+            self._forget_try(entry)  # ends the worker, and is not the entry's fault either
+            raise
+        self._forget_try(entry)
+
+    def _forget_try(self, entry: Entry) -> None:
         self.stream.tried(entry)
+        self._alone = None
 
     def _write(self, entries: Sequence[Entry]) -> None:
         clock = int(time.time() * 1000)

@@ -22,11 +22,8 @@ Graph = dict[str, Any]
 Clock = Callable[[], float]
 Digest = Callable[[str, list[Any]], int]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-DAY = timedelta(days=1) // MICROSECOND
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 CHANNELS_FROM = 10**12
-
 DECIMAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
 RFC_3339 = re.compile(r"([0-9-]{10})[Tt ]([0-9:]{8})(?:\.([0-9]+))?([Zz]|[+-][0-9:]{5})?")
 
@@ -50,10 +47,9 @@ def json_value(text: str) -> Any:
     """A JSON value whose numbers are decimals, as exact and as long as they were written."""
     try:  # NaN and the infinities are no JSON, and no int either
         return json.loads(text, parse_int=Decimal, parse_float=Decimal, parse_constant=int)
-    except (ValueError, ArithmeticError):
-        raise Refused("not_json") from None
-    except RecursionError:
-        raise Refused("too_deep") from None
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        deep = isinstance(error, RecursionError)
+        raise Refused("too_deep" if deep else "not_json") from None
 
 
 def microseconds(text: str) -> int:
@@ -102,8 +98,8 @@ def normal(kind: str, value: Any) -> Any:
             return utf8(value)
         case "list", list() if all(isinstance(item, str) for item in value):
             return [utf8(item) for item in value]
-        case "integer" | "peer", Decimal() if value.as_tuple().exponent == 0:
-            return in_64_bits(value) if value or kind == "integer" else normal(kind, "0")
+        case ("integer" | "peer", Decimal()) if value.as_tuple().exponent == 0:
+            return in_64_bits(value)
         case "time", str():
             return microseconds(value)
         case "time", Decimal() if -99 < value.adjusted() < 99:
@@ -149,11 +145,11 @@ def present(fields: Fields) -> dict[str, Any]:
 def decode(fields: Fields) -> tuple[Address, int, dict[str, list[Any]]]:
     """Address, `occurred_at` and the values of the registers that an event speaks of."""
     event = present(fields)
-    ids = {event.get("telegram_message_id"), event.get("tg_message_id")} - {None}
+    ids = {event[n] for n in ("telegram_message_id", "tg_message_id") if event.get(n) is not None}
     if not ids or any(event.get(name) is None for name in REQUIRED):
         raise Refused("missing_field")
     chats = ("tg_channel_id", "reply_to_chat_id", "forward_from_chat_id")
-    if len(ids) > 1 or 0 in map(event.get, chats):
+    if len(ids) > 1 or 0 in map(event.get, (*chats, "forward_from_peer_id", "author_peer_id")):
         raise Refused("wrong_type")
     event |= {n: None for n in ("forward_from_name", "author_name") if event.get(n) == ""}
     for name, beside in zip(chats[1:], (None, event.get("forward_from_peer_id")), strict=True):
@@ -200,16 +196,16 @@ class Model:
         except Refused as refused:
             return str(refused)
         source, origin, parent, author = links(post, values)
-        newest = max(int(self.clock() * 1000), int(entry_id.split("-")[0])) * 1000 + DAY
+        newest = max(int(self.clock() * 1000), int(entry_id.split("-")[0])) * 1000
         if post in (origin, parent):
             return "self_link"
         ids = (values["post"][0], source and source[1], author and author[1].partition(":")[2])
         if any(len((text or "").encode()) > 2000 for text in ids):
             return "id_too_long"
-        if not 0 <= occurred_at <= newest:
+        if not 0 <= occurred_at <= newest + timedelta(days=1) // MICROSECOND:
             return "occurred_at"
-        source_name, author_name = values.get("forward", [""])[-1], values.get("author", ["", ""])[1]
-        for side, end, name in (("source", source, source_name), ("author", author, author_name)):
+        forward_name, author_name = values.get("forward", [""])[-1], values.get("author", "  ")[1]
+        for side, end, name in (("source", source, forward_name), ("author", author, author_name)):
             if end and name and (side == "source" or end[0] in ("user", "signature")):
                 self.names.setdefault((side, *end), set()).add(name)
         held = self.posts.setdefault(post, {})
@@ -221,7 +217,8 @@ class Model:
 
     def graph(self) -> Graph:
         """The graph that every order of the applied events has to end in."""
-        graph: Graph = {table: kind() for table, kind in TABLES.items()} | {"names": self.names}
+        graph: Graph = {table: kind() for table, kind in TABLES.items()}
+        graph["names"] = {key: {*names} for key, names in self.names.items()}
         for post, held in self.posts.items():
             values = {register: new for register, (_, new) in held.items()}
             source, origin, parent, author = links(post, values)
@@ -239,7 +236,8 @@ class Model:
             if author:
                 graph["authored"][post] = (author, values["author"][1])
                 graph["authors"].add(author)
-            graph["messages"] = dict.fromkeys(filter(None, (origin, parent))) | graph["messages"]
+            for target in filter(None, (origin, parent)):
+                graph["messages"].setdefault(target)
         return graph
 
 
@@ -250,16 +248,16 @@ def native(value: Any) -> Any:
 
 def read_graph(driver: Driver, database: str = "neo4j") -> Graph:
     """The graph of a database that nobody writes to, as `Model.graph` has it, with the `labels`
-    that sources and authors bear in place of `names`. Fails on what no graph may hold: a node
-    or a link twice, a node that nothing points to, an unknown label, type or property.
-    """
+    of sources and authors in place of `names`. Fails on what no graph may hold: a node or a link
+    twice, a node that nothing points to, an unknown label, type or property."""
     graph: Graph = {table: kind() for table, kind in TABLES.items()} | {"labels": {}}
     ends: dict[str, tuple[str, Any]] = {}
     pointed_to = set()
     query = "MATCH (n) RETURN elementId(n), labels(n), properties(n)"
     for identity, labels, found in driver.execute_query(query, database_=database).records:
         label = ":".join(sorted(labels))
-        table, required, optional = NODES[label]  # KeyError: no such node in the contract
+        assert label in NODES, f"unexpected labels: {labels} {found}"
+        table, required, optional = NODES[label]
         assert {*required} <= found.keys() <= {*required, *optional}, f"{labels}: {found}"
         assert all(type(found[n]) is int for n in found if n.endswith("version")), f"{found}"
         key = (found[required[0]], found[required[1]])
@@ -273,12 +271,12 @@ def read_graph(driver: Driver, database: str = "neo4j") -> Graph:
             graph[table][key] = given or None
     query = "MATCH (a)-[r]->(b) RETURN elementId(a), type(r), properties(r), elementId(b)"
     for start, kind, found, end in driver.execute_query(query, database_=database).records:
-        table, label, names = LINKS[kind]  # KeyError: no such link in the contract
+        assert kind in LINKS, f"unexpected type: {kind}"
+        table, label, names = LINKS[kind]
         post, other = (end, start) if kind == "AUTHOR_OF" else (start, end)
         (post_label, address), (other_label, key) = ends[post], ends[other]
         assert found.keys() <= {*names}, f"{kind} of {address}: {found}"
-        assert post_label == "Message:Post", f"{kind} of {post_label} {address}"
-        assert label in other_label, f"{kind} of {address}: {other_label} {key}"
+        assert (post_label, label in other_label) == ("Message:Post", True), f"{kind} of {address}"
         assert address not in graph[table], f"twice: {kind} of {address}"
         graph[table][address] = (key, *(native(found.get(n)) for n in names)) if names else key
         pointed_to.add(other)

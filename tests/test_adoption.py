@@ -112,7 +112,7 @@ def test_schema_adopt_takes_over_what_carries_an_address(graph: Graph) -> None:
 def test_constraints_are_made_once_by_eight_workers_at_a_time(graph: Graph) -> None:
     """Applying is safe at once and again, also beside a constraint of another name."""
     for name in schema.CONSTRAINTS:
-        graph.run(f"DROP CONSTRAINT {name} IF EXISTS")  # type: ignore[arg-type]
+        graph.run(f"DROP CONSTRAINT {name} IF EXISTS")
     make(graph, "CREATE CONSTRAINT theirs FOR (p:Post) REQUIRE p.post_id IS UNIQUE")
     try:
         assert "graphwriter_post_id" not in schema.missing(graph)

@@ -1,0 +1,304 @@
+"""The stream on a real server: groups, pending entries, claims, trimming, and what errors mean."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from fix_proxy import Proxy
+
+from graphwriter.errors import ConfigError, Unavailable
+from graphwriter.stream import Entry, Stream
+
+STREAM, GROUP = "stream:posts:parsed", "graph_writer"
+Open = Callable[..., Stream]
+
+
+@pytest.fixture
+def opened(valkey_url: str, redis_client: redis.Redis) -> Iterator[Open]:
+    """Make consumers, of the same group unless told; all are closed after the test."""
+    made: list[Stream] = []
+
+    def make(consumer: str = "me", url: str = valkey_url, **more: Any) -> Stream:
+        made.append(
+            Stream(url, STREAM, more.pop("group", GROUP), consumer, **{"block": 0.05} | more)
+        )
+        return made[-1]
+
+    yield make
+    for stream in made:
+        stream.close()
+
+
+@pytest.fixture
+def between(valkey_url: str, proxy: Callable[[str], Proxy]) -> Proxy:
+    """A proxy in front of the server."""
+    return proxy(valkey_url)
+
+
+@pytest.fixture
+def account(valkey_url: str, redis_client: Any) -> Iterator[Callable[..., str]]:
+    """Make a user with these rules, and return the URL for it; the user goes after the test."""
+
+    def make(*rules: str, password: str = "right") -> str:
+        redis_client.execute_command("ACL SETUSER", "tester", "reset", "on", ">right", *rules)
+        parts = urlsplit(valkey_url)
+        at = f"tester:{password}@{parts.hostname}:{parts.port}"
+        return parts._replace(netloc=at).geturl()
+
+    yield make
+    redis_client.execute_command("ACL DELUSER", "tester")
+
+
+def add(client: redis.Redis, number: int) -> list[bytes]:
+    """Add entries, each with its number in the field `n`; return their ids."""
+    pipe = client.pipeline()
+    for n in range(number):
+        pipe.xadd(STREAM, {"n": n})
+    return pipe.execute()
+
+
+def ids(entries: Sequence[Entry]) -> list[bytes]:
+    return [entry.id for entry in entries]
+
+
+def age(client: redis.Redis, entries: Sequence[bytes], times: int = 1) -> None:
+    """Let entries be pending for a minute, delivered `times` times, with a consumer `gone`."""
+    client.xclaim(STREAM, GROUP, "gone", 0, [*entries], idle=60_000, retrycount=times, justid=True)
+
+
+def test_a_group_reads_what_was_there_before_it(opened: Open, redis_client: redis.Redis) -> None:
+    """It is made at id 0, once, and every entry is given to one consumer only."""
+    there = add(redis_client, 5)
+    one, other = opened("one"), opened("other")
+    assert [one.create_group(), other.create_group()] == [True, False]
+    assert ids(one.read(3)) == there[:3]
+    assert ids(other.read(3)) == there[3:]
+    assert one.read(3) == []
+
+
+def test_a_read_makes_group_and_stream_where_there_is_none(opened: Open) -> None:
+    """The first read finds nothing, and counts the group as made."""
+    stream = opened()
+    assert (stream.groups(), stream.last_id()) == ([], "0-0")
+    assert [stream.read(1), stream.pending(1), stream.claim(0, 1)] == [[], [], (b"0-0", [])]
+    assert (stream.regrouped, stream.length(), len(stream.groups())) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("gone", ["group", "stream"])
+def test_a_group_that_goes_while_a_read_blocks_is_made_again(
+    opened: Open, redis_client: redis.Redis, gone: str
+) -> None:
+    """The read returns nothing, and the next one everything there is, from id 0."""
+    stream = opened(block=5)
+    stream.create_group()
+    stream.ack(ids(stream.read(len(add(redis_client, 2)))))
+    found: list[list[Entry]] = []
+    reader = threading.Thread(target=lambda: found.append(stream.read(9)), daemon=True)
+    reader.start()
+    end = time.monotonic() + 4
+    while not redis_client.info("clients")["blocked_clients"]:
+        assert time.monotonic() < end
+    redis_client.delete(STREAM) if gone == "stream" else redis_client.xgroup_destroy(STREAM, GROUP)
+    reader.join(3)
+    assert (found, stream.regrouped) == ([[]], 1)
+    add(redis_client, 1)
+    assert len(stream.read(9)) == (3 if gone == "group" else 1)
+
+
+@pytest.mark.parametrize("call", ["pending", "claim"])
+def test_pending_and_claim_make_a_lost_group_again(
+    opened: Open, redis_client: redis.Redis, call: str
+) -> None:
+    """What was pending in the old group is new in the new one."""
+    stream = opened()
+    stream.create_group()
+    stream.read(len(add(redis_client, 2)))
+    redis_client.xgroup_destroy(STREAM, GROUP)
+    found = stream.pending(9) if call == "pending" else stream.claim(0, 9)[1]
+    assert (found, stream.regrouped, len(stream.read(9))) == ([], 1, 2)
+
+
+def test_a_read_of_an_idle_stream_returns_nothing_after_its_block(opened: Open) -> None:
+    """It waits `block` seconds, not less and not much more, and raises nothing."""
+    stream = opened(block=0.4)
+    stream.create_group()
+    start = time.monotonic()
+    assert stream.read(1) == []
+    assert 0.39 <= time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("call", ["read", "claim"])
+def test_entries_of_a_lost_reply_are_found_among_the_pending(
+    opened: Open, redis_client: redis.Redis, between: Proxy, call: str
+) -> None:
+    """A lost reply is never asked for again in silence: that would pass over what it held."""
+    stream = opened(url=between.url)
+    stream.create_group()
+    there = add(redis_client, 4)
+    if call == "claim":
+        opened("gone").read(4)
+        age(redis_client, there)
+    lost = between.drop_next_reply(lambda piece: there[0] in piece)
+    with pytest.raises(Unavailable):
+        stream.read(2) if call == "read" else stream.claim(30, 2)
+    assert lost.is_set()
+    assert ids(stream.pending(9)) == there[:2]
+    assert [entry.fields for entry in stream.pending(1)] == [{b"n": b"0"}]
+
+
+def test_every_reading_counts_as_a_delivery(opened: Open, redis_client: redis.Redis) -> None:
+    """By the server's count, also where a consumer's other entries lie between."""
+    stream = opened()
+    stream.create_group()
+    there = add(redis_client, 8)
+    assert [entry.deliveries for entry in stream.read(8)] == [1] * 8
+    assert [entry.deliveries for entry in stream.pending(4)] == [2] * 4
+    assert [entry.deliveries for entry in stream.pending(8)] == [3] * 4 + [2] * 4
+    age(redis_client, [there[0], there[7]], times=7)
+    _, claimed = stream.claim(30, 8)
+    assert [(entry.id, entry.deliveries) for entry in claimed] == [(there[0], 8), (there[7], 8)]
+
+
+def test_trimmed_entries_come_back_empty(opened: Open, redis_client: redis.Redis) -> None:
+    """From the pending ones, and from a claim whoever has had them for however long."""
+    stream = opened()
+    stream.create_group()
+    there = add(redis_client, 6)
+    opened("gone").read(3)
+    stream.read(3)
+    age(redis_client, there[:3])
+    redis_client.xdel(STREAM, there[1], there[4])
+    assert [entry.fields for entry in stream.pending(9)] == [{b"n": b"3"}, {}, {b"n": b"5"}]
+    claimed = {entry.id: entry.fields for entry in stream.claim(30, 9)[1]}
+    kept = {there[0]: {b"n": b"0"}, there[2]: {b"n": b"2"}}
+    assert claimed == {**kept, there[1]: {}, there[4]: {}}
+
+
+def test_a_sweep_takes_everything_that_is_idle_long_enough_and_nothing_else(
+    opened: Open, redis_client: redis.Redis
+) -> None:
+    """The cursor leads to 0-0 over many entries, also past pages without a claim."""
+    stream = opened()
+    stream.create_group()
+    there = add(redis_client, 2500)
+    opened("gone").read(2500)
+    idle = there[:300] + there[2200:]
+    age(redis_client, idle)
+    cursor, taken = stream.claim(30, 20)
+    while cursor != b"0-0":
+        assert len(taken) < 2500
+        cursor, entries = stream.claim(30, 20, cursor)
+        taken += entries
+    assert ids(taken) == idle
+    assert stream.claim(30, 2500) == (b"0-0", [])
+
+
+def test_trimming_leaves_what_some_group_has_not_acknowledged(
+    opened: Open, redis_client: redis.Redis
+) -> None:
+    """Neither what a group has not read nor what it has read only."""
+    done, behind = opened(), opened(group="behind")
+    assert done.oldest_needed() is None
+    done.create_group()
+    behind.create_group()
+    there = add(redis_client, 1000)
+    done.ack(ids(done.read(1000)))
+    behind.ack(ids(behind.read(450)))
+    needed = done.oldest_needed()
+    assert needed is not None
+    assert there[449] < needed <= there[450]
+    assert 0 < done.trim(needed) <= 450
+    assert ids(behind.read(1000)) == there[450:]
+    behind.ack(there[450:620] + there[621:])
+    assert done.oldest_needed() == there[620]
+    done.trim(there[620])
+    assert [entry.id for entry in behind.pending(9) if entry.fields] == [there[620]]
+
+
+def test_what_is_needed_is_known_while_workers_acknowledge(
+    opened: Open, redis_client: redis.Redis, between: Proxy
+) -> None:
+    """The last pending entry may be acknowledged between two looks."""
+    stream = opened(url=between.url)
+    stream.create_group()
+    there = add(redis_client, 1)
+    stream.read(1)
+
+    def acknowledge(piece: bytes) -> bool:
+        if b"last-delivered-id" in piece:
+            redis_client.xack(STREAM, GROUP, there[0])
+        return False
+
+    between.drop_next_reply(acknowledge)
+    needed = stream.oldest_needed()
+    assert needed is not None
+    assert needed > there[0]
+
+
+def test_tries_alone_are_counted_until_they_are_forgotten(
+    opened: Open, redis_client: redis.Redis
+) -> None:
+    """Beside the stream's slot, for every consumer of the group, and not for ever."""
+    entry, other = Entry(b"1-0", {}), Entry(b"2-0", {})
+    assert [opened().try_alone(entry), opened("other").try_alone(entry)] == [1, 2]
+    assert opened().try_alone(other) == 1
+    assert 0 < redis_client.ttl(f"{{{STREAM}}}:tries:{GROUP}") <= 7 * 24 * 3600
+    opened().tried(entry)
+    assert opened().try_alone(entry) == 1
+
+
+def test_a_server_that_is_down_is_unavailable(opened: Open, between: Proxy) -> None:
+    """Every call says so, and goes on once the server is back."""
+    stream = opened(url=between.url)
+    between.stop()
+    for call in (lambda: stream.read(1), lambda: stream.claim(0, 1), stream.create_group):
+        with pytest.raises(Unavailable):
+            call()
+    between.start()
+    assert stream.create_group()
+
+
+@pytest.mark.parametrize(
+    ("broken", "mended"),
+    [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
+        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+    ],
+)
+def test_a_server_that_takes_no_writes_for_now_is_unavailable(
+    opened: Open, redis_client: Any, broken: str, mended: str
+) -> None:
+    """Short of memory, without its replicas, or a replica itself: that passes."""
+    redis_client.execute_command(*broken.split())
+    try:
+        with pytest.raises(Unavailable):
+            opened().create_group()
+        with pytest.raises(Unavailable):
+            opened().try_alone(Entry(b"1-0", {}))
+    finally:
+        redis_client.execute_command(*mended.split())
+    assert opened().create_group()
+
+
+def test_what_a_person_has_to_mend_is_a_configuration_error(
+    opened: Open, redis_client: redis.Redis, account: Callable[..., str]
+) -> None:
+    """A wrong password, which stays untold, a missing permission, a key that is no stream."""
+    with pytest.raises(ConfigError, match="refuses us") as refused:
+        opened(url=account("+@all", "~*", password="s3cret")).read(1)
+    assert "s3cret" not in str(refused.value)
+    for rules in (("+@all", "~other"), ("+@all", "-@stream", "~*")):
+        with pytest.raises(ConfigError, match="refuses us"):
+            opened(url=account(*rules)).read(1)
+    redis_client.set(STREAM, "text")
+    with pytest.raises(ConfigError, match="WRONGTYPE"):
+        opened().create_group()
+    with pytest.raises(ConfigError, match="WRONGTYPE"):
+        opened().read(1)

@@ -1,0 +1,269 @@
+"""The pool as it is shipped: supervisord, workers, watchdog, and every way that they can end."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import neo4j
+import psutil
+import pytest
+import redis
+from fix_neo4j import Server
+from supervisor.xmlrpc import SupervisorTransport
+
+from graphwriter import status
+from graphwriter.config import Config, load
+from graphwriter.embedded import Neo4j
+from graphwriter.errors import EXIT_CONFIG, EXIT_DEAD_LETTER_LIMIT, EXIT_NAME_TAKEN
+from graphwriter.pool import Pool, conf
+from graphwriter.producers.demo import Demo
+from graphwriter.producers.publisher import EventPublisher
+from graphwriter.stream import Stream
+
+STREAM, GROUP = "stream:posts:parsed", "graph_writer"
+HOST = socket.gethostname().split(".")[0]
+Start = Callable[..., Pool]
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until `condition` holds; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def environ(
+    valkey_url: str,
+    neo4j_server: Server,
+    redis_client: redis.Redis,
+    graph_empty: neo4j.Driver,
+    tmp_path: Path,
+) -> dict[str, str]:
+    """Variables of workers on the test's servers, with an empty stream and graph."""
+    variables = {
+        "REDIS_URL": valkey_url,
+        "NEO4J_URI": neo4j_server.uri,
+        "GRAPH_WRITER_RUN_DIR": str(tmp_path / "run"),
+        "GRAPH_WRITER_BLOCK": "0.2",
+        "GRAPH_WRITER_BATCH_SIZE": "100",
+    }
+    if neo4j_server.auth:
+        variables["NEO4J_USER"], variables["NEO4J_PASSWORD"] = neo4j_server.auth
+    return variables
+
+
+@pytest.fixture
+def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Start pools; what is left of them is ended after the test."""
+    pools: list[Pool] = []
+    log = (tmp_path / "pool.log").open("ab")
+
+    def pool(wait: float = 30.0, **more: str) -> Pool:
+        variables = environ | more
+        config = load(variables)
+        pools.append(Pool(config, config.directory(), variables, log))
+        pools[-1].start(wait)
+        return pools[-1]
+
+    yield pool
+    for each in pools:
+        each.stop()
+    log.close()
+
+
+def names(pool: Pool) -> dict[str, int]:
+    """The process id of each worker, by consumer name."""
+    return {state.consumer: state.pid for state in pool.workers()}
+
+
+def supervisor(pool: Pool) -> list[dict[str, Any]]:
+    """What supervisord says of its programs, asked as supervisorctl does."""
+    socket_path = pool.directory / "supervisor.sock"
+    import xmlrpc.client
+
+    transport = SupervisorTransport(None, None, f"unix://{socket_path}")
+    proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+    try:
+        found: Any = proxy.supervisor.getAllProcessInfo()
+        return [one for one in found if one["group"] == "worker"]
+    finally:
+        transport.close()
+
+
+def publish(environ: dict[str, str], count: int) -> int:
+    """Publish a demo's stream; return how many of it are broken."""
+    demo = Demo(count)
+    with EventPublisher(environ["REDIS_URL"]) as publisher:
+        publisher.publish_all(demo)
+    return demo.planted["broken"]
+
+
+def drained(environ: dict[str, str]) -> Callable[[], bool]:
+    """Whether everything in the stream is acknowledged."""
+    stream = Stream(environ["REDIS_URL"], STREAM, GROUP, "test")
+    return lambda: status.drained(stream)
+
+
+def test_a_killed_worker_comes_back_and_writes_what_was_pending(
+    start: Start, environ: dict[str, str], redis_client: redis.Redis, graph_empty: neo4j.Driver
+) -> None:
+    """Under its own name, and its pending entries first."""
+    publish(environ, 150)
+    redis_client.xgroup_create(STREAM, GROUP, id="0")
+    redis_client.xreadgroup(GROUP, f"{HOST}-00", {STREAM: ">"}, count=50)
+    pool = start()
+    before = names(pool)
+    assert sorted(before) == [f"{HOST}-00", f"{HOST}-01"]
+    until(drained(environ))
+    publish(environ, 3000)
+    os.kill(before[f"{HOST}-00"], signal.SIGKILL)
+    until(lambda: names(pool)[f"{HOST}-00"] != before[f"{HOST}-00"])
+    until(drained(environ))
+    (count,) = graph_empty.execute_query("MATCH (p:Post) RETURN count(p)").records[0]
+    assert count > 2000
+
+
+def test_stopping_finishes_the_batch_and_leaves_no_process_and_nothing_half_done(
+    start: Start, environ: dict[str, str], redis_client: redis.Redis
+) -> None:
+    """TERM in the middle of writing: what was read is acknowledged, the rest is unread."""
+    pool = start()
+    family = psutil.Process(pool.pid).children()
+    publish(environ, 4000)
+    until(lambda: sum(state.counts.written for state in pool.workers()) > 0)
+    pool.stop()
+    assert redis_client.xpending(STREAM, GROUP)["pending"] == 0
+    assert [process for process in family if process.is_running()] == []
+    assert pool.workers() == []
+
+
+def test_a_wrong_password_is_fatal_with_a_readable_line(start: Start, tmp_path: Path) -> None:
+    """supervisord gives up after a few tries, and the log has the cause, not the password."""
+    with Neo4j(data=tmp_path / "neo4j", password="right-one") as server:
+        pool = start(NEO4J_URI=server.url, NEO4J_PASSWORD="planted-secret", NEO4J_USER="neo4j")
+        until(lambda: {one["statename"] for one in supervisor(pool)} == {"FATAL"}, 60)
+        assert {one["exitstatus"] for one in supervisor(pool)} == {EXIT_CONFIG}
+    log = (tmp_path / "pool.log").read_text()
+    lines = [line for line in log.splitlines() if "Unauthorized" in line]
+    assert lines
+    assert all(line.startswith("graphwriter: Neo4j at bolt://") for line in lines)
+    assert "planted-secret" not in log
+    assert "Traceback" not in log
+
+
+def test_workers_leave_a_dead_supervisor_and_a_new_one_works_beside_the_orphans(
+    start: Start, environ: dict[str, str]
+) -> None:
+    """kill -9 of supervisord: its workers hold their names until they leave, and then are gone."""
+    first = start()
+    orphans = [psutil.Process(pid) for pid in names(first).values()]
+    os.kill(first.pid, signal.SIGKILL)
+    second = start()
+    until(lambda: not any(process.is_running() for process in orphans), 15)
+    until(lambda: len(set(names(second).values()) - {p.pid for p in orphans}) == 2)
+    publish(environ, 500)
+    until(drained(environ))
+
+
+def test_a_stuck_worker_is_ended_by_the_watchdog_and_started_again(
+    start: Start, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Progress is the heartbeat: a stopped process is there, but does not get on."""
+    pool = start(
+        GRAPH_WRITER_TIMEOUT="1",
+        GRAPH_WRITER_RETRY="1",
+        GRAPH_WRITER_WATCHDOG="3",
+        GRAPH_WRITER_CLAIM_IDLE="60",
+    )
+    stuck = names(pool)[f"{HOST}-01"]
+    os.kill(stuck, signal.SIGSTOP)
+    until(lambda: names(pool)[f"{HOST}-01"] != stuck, 40)
+    assert f"(process {stuck}) got stuck" in (tmp_path / "pool.log").read_text()
+    publish(environ, 300)
+    until(drained(environ))
+
+
+def test_too_many_dead_letters_leave_the_worker_stopped(
+    start: Start, environ: dict[str, str], redis_client: redis.Redis
+) -> None:
+    """The producer must be wrong: exit code 65, and supervisord leaves it at that."""
+    for number in range(60):
+        redis_client.xadd(STREAM, {"data": f"broken {number}"})
+    pool = start(GRAPH_WRITER_WORKERS="1", GRAPH_WRITER_DEAD_LEAST="50")
+    until(lambda: supervisor(pool)[0]["statename"] in ("EXITED", "FATAL", "BACKOFF"))
+    (worker,) = supervisor(pool)
+    assert worker["exitstatus"] == EXIT_DEAD_LETTER_LIMIT
+
+
+def test_a_second_worker_of_one_name_is_turned_away(start: Start, environ: dict[str, str]) -> None:
+    """It says whose name it is, and ends with its own exit code."""
+    pool = start(GRAPH_WRITER_WORKERS="1")
+    done = worker(environ, f"{HOST}-00")
+    assert done.returncode == EXIT_NAME_TAKEN
+    assert f"process {names(pool)[f'{HOST}-00']} already works" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_abort_prints_where_the_worker_is(environ: dict[str, str]) -> None:
+    """The watchdog's first word makes a worker show its stack."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "graphwriter", "worker", "--consumer-name", "aborted"],
+        env=os.environ | environ,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    run = Path(environ["GRAPH_WRITER_RUN_DIR"])
+    until(lambda: list(run.glob("aborted-*.json")))
+    process.send_signal(signal.SIGABRT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGABRT
+    assert "in run_once" in said
+
+
+def test_a_worker_at_rest_costs_next_to_nothing(start: Start) -> None:
+    """No measurable CPU and under 80 MB, so that many can wait for little."""
+    pool = start()
+    until(lambda: all(state.doing == "reading" for state in pool.workers()))
+    processes = [psutil.Process(pid) for pid in names(pool).values()]
+    before = [sum(process.cpu_times()[:2]) for process in processes]
+    time.sleep(3)
+    used = [sum(p.cpu_times()[:2]) - b for p, b in zip(processes, before, strict=True)]
+    assert max(used) < 0.1
+    assert max(process.memory_info().rss for process in processes) < 80_000_000
+
+
+def worker(environ: dict[str, str], name: str) -> subprocess.CompletedProcess[str]:
+    """Run one worker by hand until it ends."""
+    return subprocess.run(
+        [sys.executable, "-m", "graphwriter", "worker", "--consumer-name", name],
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_the_configuration_ties_in_with_the_settings() -> None:
+    """The numbers that stand in two places are the same."""
+    parsed = configparser.RawConfigParser(inline_comment_prefixes=(";",))
+    parsed.read(conf())
+    section, defaults = parsed["program:worker"], Config()
+    assert section.getint("stopwaitsecs") == defaults.stop_wait
+    assert section.getint("exitcodes") == EXIT_DEAD_LETTER_LIMIT
+    assert section["autorestart"] == "unexpected"
+    assert section["stopsignal"] == "TERM"
+    assert parsed["unix_http_server"]["chmod"] == "0700"
+    assert "inet_http_server" not in parsed
+    assert not any("environment" in parsed[name] for name in parsed)

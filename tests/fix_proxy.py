@@ -122,28 +122,27 @@ class _Pair:
         self.proxy = proxy
         self.client = client
         self.server: socket.socket | None = None
-        self.closed = False
+        self._closed = threading.Event()
 
     def run(self) -> None:
         """Carry bytes both ways until a side closes."""
         with contextlib.suppress(OSError, ValueError):
-            while self.proxy.deaf and not self.closed:
+            while self.proxy.deaf and not self._closed.is_set():
                 time.sleep(_LOOK)
-            if not self.closed:
+            if not self._closed.is_set():
                 self.server = socket.create_connection(self.proxy.server, 10)
                 self.server.settimeout(10)
                 self.client.settimeout(10)
-                while not self.closed and self._carry(self.server):
-                    pass
+                while not self._closed.is_set():
+                    if not self._carry(self.server):
+                        break
         self.close()
         self.proxy._forget(self)  # noqa: SLF001 - two halves of one thing
 
     def _carry(self, server: socket.socket) -> bool:
-        if self.proxy.deaf:
-            time.sleep(_LOOK)
-            return True
         ready, _, _ = select.select([self.client, server], [], [], _LOOK)
         if self.proxy.deaf:
+            time.sleep(_LOOK)
             return True
         for side in ready:
             piece = side.recv(65536)
@@ -162,7 +161,7 @@ class _Pair:
 
     def close(self) -> None:
         """Close both sides at once; what they had not sent yet is lost."""
-        self.closed = True
+        self._closed.set()
         for side in (self.client, self.server):
             if side is not None:
                 with contextlib.suppress(OSError):

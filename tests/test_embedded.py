@@ -218,7 +218,7 @@ def test_neo4j_with_a_password_keeps_data_settings_and_password_over_a_kill(data
 def test_an_unknown_neo4j_setting_is_named(data: Path) -> None:
     server = Neo4j(data=data, version=embedded_version(), settings={"server.no_such": "1"})
 
-    with pytest.raises(Unavailable, match="server.no_such"):
+    with pytest.raises(Unavailable, match=r"server\.no_such"):
         server.start()
 
 
@@ -252,8 +252,10 @@ def test_servers_end_with_their_parent_however_it_ends(
     data: Path, how: signal.Signals, with_neo4j: bool
 ) -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(PARENT), str(data)]
-        + [embedded_version() if with_neo4j else ""],
+        [
+            *(sys.executable, "-c", textwrap.dedent(PARENT), str(data)),
+            embedded_version() if with_neo4j else "",
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -283,12 +285,12 @@ def test_a_server_ends_when_only_its_keeper_is_killed(data: Path) -> None:
 
 
 @pytest.fixture
-def one_jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[jars.Artifact]:
+def one_jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> jars.Artifact:
     """A cache of its own, and a lock of one small artifact."""
     monkeypatch.setenv("GRAPH_WRITER_CACHE", str(tmp_path))
     artifact = next(a for a in jars.locked("2026.09.0") if a.name == "reactive-streams")
     monkeypatch.setattr(jars, "locked", lambda _version: [artifact])
-    yield artifact
+    return artifact
 
 
 def fetched(progress: jars.Progress | None = None) -> list[Path]:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import xmlrpc.client
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,6 @@ def names(pool: Pool) -> dict[str, int]:
 def supervisor(pool: Pool) -> list[dict[str, Any]]:
     """What supervisord says of its programs, asked as supervisorctl does."""
     socket_path = pool.directory / "supervisor.sock"
-    import xmlrpc.client
-
     transport = SupervisorTransport(None, None, f"unix://{socket_path}")
     proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
     try:

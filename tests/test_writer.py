@@ -1,4 +1,4 @@
-"""The loop on real servers: what it does with bad events, lost replies and servers that are away."""
+"""The loop on real servers: what it does with bad events, lost replies, servers that are away."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def event(message: int, **more: Any) -> dict[bytes, bytes]:
 def add(client: redis.Redis, entries: Iterable[Mapping[bytes, bytes]]) -> list[bytes]:
     pipe = client.pipeline()
     for entry in entries:
-        pipe.xadd(STREAM, {**entry})
+        pipe.xadd(STREAM, dict(entry))  # type: ignore[arg-type]  # redis-py wants unions as keys
     return pipe.execute()
 
 

@@ -75,6 +75,7 @@ class Proxy:
         """Close every connection, in the midst of whatever it carries. Returns how many."""
         with self._lock:
             pairs = list(self._pairs)
+            self._pairs.clear()
         for pair in pairs:
             pair.close()
         return len(pairs)

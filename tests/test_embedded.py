@@ -226,10 +226,7 @@ PARENT = """
     import json, sys, time
     from pathlib import Path
     from threading import Thread
-    from redis.backoff import NoBackoff
-from redis.retry import Retry
-
-from graphwriter.embedded import Neo4j, Postgres, Valkey
+    from graphwriter.embedded import Neo4j, Postgres, Valkey
 
     data, version = Path(sys.argv[1]), sys.argv[2]
     servers = [Valkey(data=data / "v"), Postgres(data=data / "p")]

@@ -114,7 +114,7 @@ def decode(fields: Mapping[bytes, bytes]) -> PostParsedEventV1:
     except msgspec.ValidationError as error:
         return _again(error, fields)
     except msgspec.DecodeError as error:
-        raise BadEvent("not_json", _plain(error)) from None
+        raise BadEvent("not_json", plain(error)) from None
 
 
 def from_values(values: Mapping[str, Any]) -> PostParsedEventV1:
@@ -201,22 +201,27 @@ def _flat(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
 
 
 _AT = re.compile(r" - at `\$\.(\w+)[^`]*`$")
+_BEYOND = re.compile(r"Expected `int` [<>]= -?92233720368547758")  # the edges of 64 bits
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
 def _refusal(error: msgspec.ValidationError, values: Mapping[str, Any]) -> BadEvent:
-    """Say which field is wrong and how, from msgspec's message and the event's own values."""
     version = values.get("schema_version")
     if isinstance(version, str) and version != "v1":
         # Another version may well have other types: that it is another version is the cause.
         return unknown_version(version)
+    return refusal(error, values)
+
+
+def refusal(error: msgspec.ValidationError, values: Mapping[str, Any]) -> BadEvent:
+    """Say which field is wrong and how, from msgspec's message and the object's own values."""
     text = str(error)
     if missing := _MISSING.match(text):
         return BadEvent("missing_field", f"{missing[1]} is required and not there")
     at = _AT.search(text)
     if at is None:
-        return BadEvent("wrong_type", f"the event: {_plain(error)}")
-    reason = "integer_range" if re.match(r"Expected `int` [<>]=", text) else "wrong_type"
+        return BadEvent("wrong_type", plain(error))
+    reason = "integer_range" if _BEYOND.match(text) else "wrong_type"
     expected = text[: at.start()].removeprefix("Expected ").replace("`", "")
     return BadEvent(reason, f"{at[1]} is {shown(values.get(at[1]))}, expected {expected}")
 
@@ -249,9 +254,9 @@ def _untyped(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
     try:
         values = msgspec.json.decode(data)
     except msgspec.ValidationError as error:  # a number of thousands of digits
-        raise BadEvent("integer_range", _plain(error)) from None
+        raise BadEvent("integer_range", plain(error)) from None
     except msgspec.DecodeError as error:
-        raise BadEvent("not_json", _plain(error)) from None
+        raise BadEvent("not_json", plain(error)) from None
     except RecursionError:
         raise BadEvent("too_deep", _DEEP) from None
     return values if isinstance(values, dict) else {}
@@ -260,5 +265,6 @@ def _untyped(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
 _DEEP = "the JSON is nested too deep to be an event"
 
 
-def _plain(error: Exception) -> str:
+def plain(error: Exception) -> str:
+    """Return the message of an error of msgspec without its backquotes."""
     return str(error).replace("`", "")

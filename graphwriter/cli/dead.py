@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +13,9 @@ from graphwriter.cli.options import CONTEXT, REDIS, settings
 from graphwriter.cli.output import as_json, echo_json, table
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED
-from graphwriter.stream import DeadLetter, DeadLetters, connect
+
+if TYPE_CHECKING:  # the driver is not needed for --help
+    from graphwriter.stream import DeadLetter, DeadLetters
 
 
 @click.group("dead", context_settings=CONTEXT)
@@ -25,18 +28,23 @@ def command() -> None:
 
 
 def _letters(config: Config) -> DeadLetters:
+    from graphwriter.stream import DeadLetters, connect
+
     return DeadLetters(connect(config.redis_url), config.stream, config.group)
 
 
 def _chosen(
     letters: DeadLetters, ids: tuple[str, ...], reason: str | None, everything: bool
 ) -> Iterator[DeadLetter]:
-    """Yield the letters that the arguments name, by their own or their source's id."""
+    """Return the letters that the arguments name, by their own or their source's id."""
     if not ids and not reason and not everything:
         raise click.UsageError("name the dead letters: IDs, --reason or --all")
-    for letter in letters.list(reason):
-        if not ids or letter.id in ids or letter.source_id in ids:
-            yield letter
+    named = {*ids}
+    return (
+        letter
+        for letter in letters.list(reason)
+        if not named or letter.id in named or letter.source_id in named
+    )
 
 
 def chosen_by(function: click.decorators.FC) -> click.decorators.FC:

@@ -159,15 +159,19 @@ def _answers(graph: Graph) -> None:
     for title, query in QUERIES.items():
         click.echo(f"{title}{query}")
         rows = graph.read(query)
-        cells = [
-            [str(cell)[:36] if cell is not None else None for cell in row.values()] for row in rows
-        ]
+        cells = [[_cell(value) for value in row.values()] for row in rows]
         table(list(rows[0]) if rows else [], cells, empty="(none)")
         click.echo()
-    links = ", ".join(f"{row['number']:,} {row['link']}" for row in graph.read(LINKS))
-    click.echo(f"Links: {links}")
+    table(["link", "number"], [[row["link"], row["number"]] for row in graph.read(LINKS)])
     waiting = graph.read(WAITING)[0]["number"]
-    click.echo(f"Messages that something points to and that have not arrived: {waiting:,}")
+    click.echo(f"\nMessages that something points to and that have not arrived: {waiting:,}")
+
+
+def _cell(value: Any) -> Any:
+    """Return a value short enough for a table: a time in whole seconds, a text cut."""
+    if hasattr(value, "iso_format"):
+        return value.iso_format()[:19].replace("T", " ")
+    return value[:36] if isinstance(value, str) else value
 
 
 def _dead(stream: Stream, planted: int) -> None:

@@ -27,13 +27,12 @@ import msgspec
 from graphwriter.errors import BadEvent, ConfigError
 from graphwriter.producers.desktopchat import Chat, Message
 from graphwriter.producers.jsonfile import JsonFile
-from graphwriter.wire import shown
+from graphwriter.wire import plain, refusal, shown
 
 Rejected = Callable[[str, BadEvent], None]
 
 _ESCAPE = re.compile(rb"\\(?:x(?=[0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _DOCUMENT_ID = re.compile(rb'("document_id":\s*)[^"\s][^\n]*')
-_AT = re.compile(r"(.*) - at `\$\.?(.*)`$")
 
 _message = msgspec.json.Decoder(Message)
 
@@ -179,7 +178,7 @@ def _chat(head: dict[str, bytes]) -> Chat:
         kind = msgspec.json.decode(head["type"], type=str | None)
         bare = msgspec.json.decode(head["id"], type=int)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadEvent("wrong_type", f"type or id of the chat: {_plain(error)}") from None
+        raise BadEvent("wrong_type", f"type or id of the chat: {plain(error)}") from None
     if not 0 < bare <= 10**18:
         raise BadEvent("wrong_type", f"id of the chat is {bare}, expected a bare positive id")
     return Chat(kind, bare)
@@ -198,10 +197,17 @@ def _decode(raw: bytes) -> Message:
     except RecursionError:
         raise BadEvent("too_deep", "the JSON is nested too deep to be a message") from None
     except msgspec.ValidationError as error:
-        missing = str(error).startswith("Object missing")
-        raise BadEvent("missing_field" if missing else "wrong_type", _plain(error)) from None
+        raise refusal(error, _untyped(raw)) from None
     except msgspec.DecodeError as error:
-        raise BadEvent("not_json", _plain(error)) from None
+        raise BadEvent("not_json", plain(error)) from None
+
+
+def _untyped(raw: bytes) -> dict[str, Any]:
+    try:
+        values = msgspec.json.decode(_mended(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}  # it is wrong in more than one way
+    return values if isinstance(values, dict) else {}
 
 
 def _mended(raw: bytes) -> bytes:
@@ -209,9 +215,3 @@ def _mended(raw: bytes) -> bytes:
     # An escaped backslash is matched as a pair, so its second half never begins an escape.
     raw = _ESCAPE.sub(lambda m: m[0] if m[1] else rb"\u00", raw)
     return _DOCUMENT_ID.sub(rb"\1null", raw)
-
-
-def _plain(error: Exception) -> str:
-    """Return msgspec's message with the field first."""
-    found = _AT.match(str(error))
-    return (f"{found[2]}: {found[1]}" if found else str(error)).replace("`", "")

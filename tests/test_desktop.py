@@ -535,7 +535,11 @@ def test_a_malformed_message_costs_only_itself_and_is_named(export: Any, tmp_pat
         (b"null", "wrong_type", "Expected object, got null"),
         (b"nonsense", "not_json", "JSON is malformed"),
         (b'{"id": 1, "a": ' + b"[" * 9999 + b"]" * 9999 + b"}", "too_deep", "the JSON is nested"),
-        (b'{"id": 99999999999999999999}', "wrong_type", "id is 99999999999999999999, expected int"),
+        (
+            b'{"id": 99999999999999999999}',
+            "integer_range",
+            "id is 99999999999999999999, expected int",
+        ),
     ]
     head = b'{"type": "public_channel", "id": 5, "messages": [\n'
     good = json.dumps(post(7)).encode()

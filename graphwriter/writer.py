@@ -109,6 +109,7 @@ class Writer:
         self._progress("waiting" if self.error else "starting")
         self.graph.check()
         schema.apply(self.graph)
+        self.graph.write(fold(()))  # planning takes seconds on a fresh server: hold no entries then
         if self.stream.create_group():
             log.info("made the consumer group %s on %s", self.stream.group, self.stream.name)
         if self._alone is not None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the drivers are not needed for --help
     from graphwriter.stream import Stream
 
 STREAM = "stream:graphwriter:demo"  # never the stream of a pipeline in use
+READY = 120  # seconds for the workers to find both servers and plan the statement
 
 # The questions that the people who use such a graph ask it first.
 QUERIES: dict[str, LiteralString] = {
@@ -94,6 +95,7 @@ def _run(config: Config, data: Path, export: str | None, count: int, seed: int) 
             schema.apply(graph)
             pool = Pool(chosen, run, variables, log)
             pool.start()
+            _ready(pool)
             click.echo(f"Pool     supervisord with {chosen.workers} workers\n")
             stream = Stream(chosen.redis_url, STREAM, chosen.group, "demo")
             demo = Demo(count, seed)
@@ -106,6 +108,15 @@ def _run(config: Config, data: Path, export: str | None, count: int, seed: int) 
             _answers(graph)
             _dead(stream, 0 if export else demo.planted["broken"])
             stream.client.delete(STREAM, f"{{{STREAM}}}:dead")
+
+
+def _ready(pool: Pool) -> None:
+    """Wait for the workers to read: a fresh Neo4j takes seconds to plan the first statement."""
+    deadline = time.monotonic() + READY
+    while not all(worker.doing == "reading" for worker in pool.workers()):
+        if not pool.running or time.monotonic() > deadline:
+            raise Unavailable("the workers did not get ready: the servers are up, but slow")
+        time.sleep(0.05)
 
 
 def _messages(export: Path) -> Iterable[Any]:

@@ -7,10 +7,10 @@ the same order, and rows name them by their place in those lists.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from graphwriter.events import Address, Endpoint, Event, Post
+from graphwriter.events import Address, Endpoint, Event
 
 Row = list[Any]
 MICROS = 1_000_000
@@ -31,24 +31,25 @@ class Batch(NamedTuple):
 
 def fold(events: Iterable[Event], with_text: bool = False) -> Batch:
     """Return the rows that write `events`, in any order and any number, with the newest winning."""
-    newest: dict[Address, list[Any]] = {}
+    newest: dict[Address, Event] = {}
     for event in events:
-        held = newest.get(event.address)
-        if held is None:
-            newest[event.address] = list(event[2:])
-            continue
-        for place, facet in enumerate(event[2:]):
-            other = held[place]
-            if facet is not None and (other is None or facet.version > other.version):
-                held[place] = facet
-    return _rows(sorted(newest.items()), with_text)
+        held = newest.setdefault(event.address, event)
+        if held is not event:
+            facets = map(_newer, held[2:], event[2:])
+            newest[event.address] = Event(held.address, held.tenant_id, *facets)
+    return _rows(newest, with_text)
 
 
-def _rows(newest: Sequence[tuple[Address, list[Any]]], with_text: bool) -> Batch:
-    messages = {address for address, _ in newest}
+def _newer(one: Any, other: Any) -> Any:
+    """Return the facet of the higher version; None has none."""
+    return other if one is None or (other is not None and other.version > one.version) else one
+
+
+def _rows(newest: dict[Address, Event], with_text: bool) -> Batch:
+    messages = set(newest)
     sources: dict[Endpoint, tuple[int, str | None]] = {}
     authors: dict[Endpoint, tuple[int, str | None]] = {}
-    for _, (_, forward, reply, author) in newest:
+    for _, _, _, forward, reply, author in newest.values():
         if forward is not None:
             if forward.target is not None:
                 messages.add(forward.target)
@@ -59,15 +60,21 @@ def _rows(newest: Sequence[tuple[Address, list[Any]]], with_text: bool) -> Batch
         if author is not None and author.author is not None:
             _label(authors, author.author, author.version, author.name)
     message_list = sorted(messages)
+    message_at: dict[Address | None, int]
     message_at = {address: place for place, address in enumerate(message_list)}
     source_list, source_at = _sorted(sources)
     author_list, author_at = _sorted(authors)
     batch = Batch(message_list, source_list, author_list, [], [], [], [])
-    for address, (post, forward, reply, author) in newest:
+    for address in sorted(newest):
+        _, _, post, forward, reply, author = newest[address]
         at = message_at[address]
-        batch.posts.append([at, *_post(post, with_text)])
+        row = [at, None, None, None, *post]
+        row[8:9] = _seconds(post.posted_at)
+        if not with_text:
+            row[-1] = None
         if forward is not None:
             version, source, target, date, message_id, name = forward
+            row[1] = version
             batch.forwards.append(
                 [
                     at,
@@ -81,24 +88,14 @@ def _rows(newest: Sequence[tuple[Address, list[Any]]], with_text: bool) -> Batch
             )
         if reply is not None:
             version, target, thread_id = reply
+            row[2] = version
             batch.replies.append([at, version, message_at.get(target), thread_id])
         if author is not None:
             version, endpoint, _, signature = author
+            row[3] = version
             batch.authored.append([at, version, author_at.get(endpoint), signature])
+        batch.posts.append(row)
     return batch
-
-
-def _post(post: Post, with_text: bool) -> Row:
-    version, post_id, channel_id, tenant_id, posted_at, *rest, text = post
-    return [
-        version,
-        post_id,
-        channel_id,
-        tenant_id,
-        *_seconds(posted_at),
-        *rest,
-        text if with_text else None,
-    ]
 
 
 def _seconds(micros: int | None) -> tuple[int | None, int | None]:

@@ -7,6 +7,7 @@ times are integer microseconds since 1970, empty names are None.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -151,6 +152,11 @@ def digest(values: tuple[Any, ...]) -> int:
     return int.from_bytes(blake2b(_encode(values), digest_size=3).digest()) >> 3
 
 
+# Facets that come again and again: all null, or the same author.
+_common = lru_cache(maxsize=16_384)(digest)
+_NO_FORWARD, _NO_REPLY = digest((None,) * 5), digest((None,) * 3)
+
+
 def _forward(event: PostParsedEventV1, own: Address, base: int) -> Forward | None:
     peer_id, chat_id = event.forward_from_peer_id, event.forward_from_chat_id
     message_id, date = event.forward_from_message_id, event.forward_date
@@ -163,6 +169,8 @@ def _forward(event: PostParsedEventV1, own: Address, base: int) -> Forward | Non
         and name is UNSET
     ):
         return None
+    if peer_id is chat_id is message_id is date is name is None:
+        return Forward(base | _NO_FORWARD, None, None, None, None, None)
     peer = _peer("forward_from_peer_id", peer_id)
     chat = _chat("forward_from_chat_id", chat_id, peer)
     message = None if message_id is UNSET else message_id
@@ -196,6 +204,8 @@ def _reply(event: PostParsedEventV1, own: Address, base: int) -> Reply | None:
     )
     if message is UNSET and chat_id is UNSET and thread is UNSET:
         return None
+    if message is chat_id is thread is None:
+        return Reply(base | _NO_REPLY, None, None)
     to = None if message is UNSET else message
     chat = _chat("reply_to_chat_id", chat_id, None)
     thread_id = None if thread is UNSET else thread
@@ -222,7 +232,7 @@ def _author(event: PostParsedEventV1, channel: int, base: int) -> Author | None:
         author = (f"{channel}:{signature}", "signature")
     marked = None if peer is None else peer.marked
     said = None if kind is UNSET else kind or None  # form (b) has no null of a text
-    return Author(base | digest((marked, signature, said)), author, label, signature)
+    return Author(base | _common((marked, signature, said)), author, label, signature)
 
 
 def _message_id(event: PostParsedEventV1) -> int:
@@ -248,22 +258,19 @@ def _peer(name: str, value: wire.PeerV1 | int | str | UnsetType | None) -> teleg
             return None
     if isinstance(value, int):
         return telegram.peer(_id(name, value))
-    given = [
-        telegram.Peer(kind, bare)
-        for kind, bare in (
-            ("user", value.user_id),
-            ("channel", value.channel_id),
-            ("chat", value.chat_id),
-        )
-        if bare is not None
-    ]
-    if not given:
+    user, channel, chat = value.user_id, value.channel_id, value.chat_id
+    kind, bare = "user", user
+    if channel is not None:
+        kind, bare = "channel", channel
+    elif chat is not None:
+        kind, bare = "chat", chat
+    if bare is None:
         return None
-    if len(given) > 1:
-        raise BadEvent("wrong_type", f"{name} names {len(given)} peers at once, expected one")
-    (peer,) = given
-    if peer.id <= 0:
-        raise BadEvent("wrong_type", f"{name} has {peer.kind}_id {peer.id}, expected a bare id")
+    if (user is not None) + (channel is not None) + (chat is not None) > 1:
+        raise BadEvent("wrong_type", f"{name} names several peers at once, expected one")
+    if bare <= 0:
+        raise BadEvent("wrong_type", f"{name} has {kind}_id {bare}, expected a bare id")
+    peer = telegram.Peer(kind, bare)
     _in_range(name, peer.marked)
     return peer
 

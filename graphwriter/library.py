@@ -154,7 +154,7 @@ class Neo4jClient:
         batch = fold([event])
         # The post itself is not spoken for: version 0 makes it a post where nothing is known of it,
         # and is older than any event.
-        posts = [[row[0], 0, *[None] * (len(row) - 2)] for row in batch.posts]
+        posts = [[*row[:4], 0, *[None] * len(row[5:])] for row in batch.posts]
         return bool(self.graph.write(batch._replace(posts=posts)))
 
 

@@ -187,7 +187,7 @@ class Graph:
 
     def _settle(self, batch: Batch) -> bool:
         """Adopt the foreign posts that stand in the way; return whether trying again may help."""
-        claims = [[row[2], *batch.messages[row[0]], row[1]] for row in batch.posts]
+        claims = [[row[5], *batch.messages[row[0]], row[4]] for row in batch.posts]
         found = self.run(self._claims, claims=claims)
         taken = frozenset(
             (post_id, (channel, message))

@@ -3,12 +3,13 @@
 // Every list of nodes is sorted by key, and the first pass takes the write lock of every message
 // before any version is read: under read-committed, two workers with different events of one post
 // would both read the old version, and both apply. Setting a key to the parameter it already has
-// takes the lock and changes nothing. Rows name their nodes by place in the collected lists.
+// takes the lock and changes nothing; a node that MERGE makes is locked by its index entry. Rows
+// name their nodes by place in the collected lists.
 CALL () {
   UNWIND $messages AS key
   MERGE (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
-  SET m.telegram_message_id = key[1]
-  RETURN collect(m) AS messages
+  ON MATCH SET m.telegram_message_id = key[1]
+  RETURN collect(m) AS messages, collect(m:Post) AS known
 }
 // [id, type, name, day of the name]: a label for people, written about once a day and node, because
 // a plain last-write would lock the most popular nodes in every batch.
@@ -26,22 +27,77 @@ CALL () {
     SET a.name = row[2], a.name_day = row[3])
   RETURN collect(a) AS authors
 }
-// [message, version, post_id, channel_id, tenant_id, posted_at in seconds, and nanoseconds,
-//  views_count, forwards_count, reactions_count, has_media, is_edited, url, content_hash, text]
-CALL (messages) {
+// New posts, which are most of them, have nothing to compare with and no link that could move. Only
+// rows of posts that are known take the longer way further down.
+WITH messages, sources, authors, known,
+  [row IN $posts WHERE known[row[0]]] AS known_posts,
+  [row IN $forwards WHERE known[row[0]]] AS known_forwards,
+  [row IN $replies WHERE known[row[0]]] AS known_replies,
+  [row IN $authored WHERE known[row[0]]] AS known_authored
+// [message, forward_version, reply_version, author_version, version, post_id, channel_id, tenant_id,
+//  posted_at in seconds, and nanoseconds, views_count, forwards_count, reactions_count, has_media,
+//  is_edited, url, content_hash, text]
+CALL (messages, known) {
   UNWIND $posts AS row
+  WITH row
+  WHERE NOT known[row[0]]
   WITH row, messages[row[0]] AS p
-  WHERE row[1] > coalesce(p.version, -1)
-  SET p:Post, p.version = row[1], p.post_id = row[2], p.channel_id = row[3], p.tenant_id = row[4],
-    p.posted_at = CASE WHEN row[5] IS NOT NULL
-      THEN datetime({epochSeconds: row[5], nanosecond: row[6]}) END, p.views_count = row[7],
-    p.forwards_count = row[8], p.reactions_count = row[9], p.has_media = row[10],
-    p.is_edited = row[11], p.telegram_post_url = row[12], p.content_hash = row[13], p.text = row[14]
-  RETURN collect(row[0]) AS posts
+  SET p:Post, p.forward_version = row[1], p.reply_version = row[2], p.author_version = row[3],
+    p.version = row[4], p.post_id = row[5], p.channel_id = row[6], p.tenant_id = row[7],
+    p.posted_at = CASE WHEN row[8] IS NOT NULL
+      THEN datetime({epochSeconds: row[8], nanosecond: row[9]}) END, p.views_count = row[10],
+    p.forwards_count = row[11], p.reactions_count = row[12], p.has_media = row[13],
+    p.is_edited = row[14], p.telegram_post_url = row[15], p.content_hash = row[16], p.text = row[17]
+  RETURN collect(row[0]) AS new
 }
 // [message, version, source, target message, date in seconds, and nanoseconds, message id, name]
-CALL (messages, sources) {
+CALL (messages, known, sources) {
   UNWIND $forwards AS row
+  WITH row
+  WHERE row[2] IS NOT NULL AND NOT known[row[0]]
+  WITH row, messages[row[0]] AS p, sources[row[2]] AS s
+  CREATE (p)-[:FORWARDED_FROM {
+    forward_date: CASE WHEN row[4] IS NOT NULL
+      THEN datetime({epochSeconds: row[4], nanosecond: row[5]}) END,
+    forward_from_message_id: row[6], source_name: row[7]}]->(s)
+}
+CALL (messages, known) {
+  UNWIND $forwards AS row
+  WITH row
+  WHERE row[3] IS NOT NULL AND NOT known[row[0]]
+  WITH messages[row[0]] AS p, messages[row[3]] AS m
+  CREATE (p)-[:FORWARDED_FROM_POST]->(m)
+}
+// [message, version, target message, thread_id]
+CALL (messages, known) {
+  UNWIND $replies AS row
+  WITH row
+  WHERE row[2] IS NOT NULL AND NOT known[row[0]]
+  WITH row, messages[row[0]] AS p, messages[row[2]] AS m
+  CREATE (p)-[:REPLIES_TO {thread_id: row[3]}]->(m)
+}
+// [message, version, author, signature]
+CALL (messages, known, authors) {
+  UNWIND $authored AS row
+  WITH row
+  WHERE row[2] IS NOT NULL AND NOT known[row[0]]
+  WITH row, messages[row[0]] AS p, authors[row[2]] AS a
+  CREATE (a)-[:AUTHOR_OF {signature: row[3]}]->(p)
+}
+// From here on posts that are known: each facet where its version is higher than the node's.
+CALL (messages, known_posts) {
+  UNWIND known_posts AS row
+  WITH row, messages[row[0]] AS p
+  WHERE row[4] > coalesce(p.version, -1)
+  SET p.version = row[4], p.post_id = row[5], p.channel_id = row[6], p.tenant_id = row[7],
+    p.posted_at = CASE WHEN row[8] IS NOT NULL
+      THEN datetime({epochSeconds: row[8], nanosecond: row[9]}) END, p.views_count = row[10],
+    p.forwards_count = row[11], p.reactions_count = row[12], p.has_media = row[13],
+    p.is_edited = row[14], p.telegram_post_url = row[15], p.content_hash = row[16], p.text = row[17]
+  RETURN collect(row[0]) AS posts
+}
+CALL (messages, known_forwards, sources) {
+  UNWIND known_forwards AS row
   WITH row, messages[row[0]] AS p
   WHERE row[1] > coalesce(p.forward_version, -1)
   WITH row, p, [(p)-[r:FORWARDED_FROM|FORWARDED_FROM_POST]->(n) | [r, n]] AS old
@@ -57,9 +113,8 @@ CALL (messages, sources) {
   WITH row, old
   RETURN collect(row[0]) AS forwards, collect(CASE WHEN old <> [] THEN old END) AS unforwarded
 }
-// [message, version, target message, thread_id]
-CALL (messages) {
-  UNWIND $replies AS row
+CALL (messages, known_replies) {
+  UNWIND known_replies AS row
   WITH row, messages[row[0]] AS p
   WHERE row[1] > coalesce(p.reply_version, -1)
   WITH row, p, [(p)-[r:REPLIES_TO]->(n) | [r, n]] AS old
@@ -70,9 +125,8 @@ CALL (messages) {
     SET r.thread_id = row[3])
   RETURN collect(row[0]) AS replies, collect(CASE WHEN old <> [] THEN old END) AS unreplied
 }
-// [message, version, author, signature]
-CALL (messages, authors) {
-  UNWIND $authored AS row
+CALL (messages, known_authored, authors) {
+  UNWIND known_authored AS row
   WITH row, messages[row[0]] AS p
   WHERE row[1] > coalesce(p.author_version, -1)
   WITH row, p, [(p)<-[r:AUTHOR_OF]-(n) | [r, n]] AS old
@@ -94,18 +148,17 @@ CALL (unforwarded, unreplied, unauthored) {
   WITH n
   WHERE NOT EXISTS { (n)--() }
   DELETE n
-  RETURN count(n) AS left
 }
 // Endpoints that only stale rows asked for were merged above, and must not stay. They are either
 // locked already or new, so they need no lock to be looked at.
-CALL (messages, sources, authors, forwards, replies, authored) {
-  WITH CASE WHEN size(forwards) < size($forwards) OR size(replies) < size($replies)
-    OR size(authored) < size($authored) THEN messages + sources + authors ELSE [] END AS nodes
+CALL (messages, sources, authors, known_forwards, known_replies, known_authored, forwards, replies,
+    authored) {
+  WITH CASE WHEN size(forwards) < size(known_forwards) OR size(replies) < size(known_replies)
+    OR size(authored) < size(known_authored) THEN messages + sources + authors ELSE [] END AS nodes
   UNWIND nodes AS n
   WITH n
   WHERE NOT n:Post AND NOT EXISTS { (n)--() }
   SET n.locked = null
   DELETE n
-  RETURN count(n) AS unused
 }
-RETURN posts, forwards, replies, authored
+RETURN new, posts, forwards, replies, authored

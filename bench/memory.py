@@ -1,0 +1,51 @@
+"""How much memory does a worker take, by batch size and by the size of an event?
+
+Resident size at the end of a stream that it wrote alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import data
+import orjson
+import rig
+
+SIZES = (100, 1000, 4000)
+TEXTS = (0, 4_000)  # characters of text in every event
+
+
+def contender(place: rig.Rig, lines: list[bytes], batch: int) -> Callable[[], dict[str, Any]]:
+    """Return a measurement of one worker."""
+
+    def measure() -> dict[str, Any]:
+        place.wipe()
+        place.fill(lines)
+        return place.race(rig.workers(1, batch))
+
+    return measure
+
+
+def main() -> None:
+    """Measure batch sizes x event sizes."""
+    question = __doc__.partition("\n")[0]
+    options = rig.arguments(question, events=(20_000, "events of one measurement"))
+    with rig.Rig() as place:
+        contenders = {}
+        for text in TEXTS:
+            lines = [
+                orjson.dumps({**event, "text": "x" * text})
+                for event in data.events(options.events, options.seed, options.skew)
+            ]
+            for batch in SIZES:
+                contenders[f"batch {batch}, text {text}"] = contender(place, lines, batch)
+        found = rig.interleaved(contenders, options.rounds)
+    figures = {
+        f"{name}, MB": round(rig.median(found, name, "resident") / 1e6, 1) for name in contenders
+    }
+    rig.save("memory", question, options, measurements=found, figures=figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""How fast are the workers? Stream to graph through real worker processes, beside the ceiling.
+
+Workers x batch size x skew; first write, replay of what is there, and a stream with edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ceiling
+import data
+import rig
+
+WORKERS = (1, 2, 4, 8)
+
+
+def contender(
+    place: rig.Rig, lines: list[bytes], workers: int, batch: int | None = None
+) -> Callable[[], dict[str, Any]]:
+    """Return a measurement of the pipeline's first write."""
+
+    def measure() -> dict[str, Any]:
+        place.wipe()
+        place.fill(lines)
+        return place.race(rig.workers(workers, batch))
+
+    return measure
+
+
+def replay(place: rig.Rig, lines: list[bytes], workers: int) -> Callable[[], dict[str, Any]]:
+    """Return a measurement of writing what the measurement before has written."""
+
+    def measure() -> dict[str, Any]:
+        place.fill(lines)
+        return place.race(rig.workers(workers))
+
+    return measure
+
+
+def main() -> None:
+    """Measure, and relate the pipeline to the ceiling."""
+    question = __doc__.partition("\n")[0]
+    options = rig.arguments(question, batches=("", "batch sizes, such as 250,1000,4000"))
+    sizes = [int(size) for size in options.batches.split(",") if size]
+    with rig.Rig() as place:
+        lines = data.lines(options.events, options.seed, options.skew)
+        edited = data.lines(options.events, options.seed, options.skew, edits=0.3)
+        rows = ceiling.prepared(lines, place.folder)
+        contenders = {f"ceiling, {n} threads": ceiling.contender(place, rows, n) for n in (1, 2, 4)}
+        contenders |= {f"{n} workers": contender(place, lines, n) for n in WORKERS}
+        contenders["replay, 2 workers"] = replay(place, lines, 2)
+        contenders["edits, 2 workers"] = contender(place, edited, 2)
+        contenders["edits, 8 workers"] = contender(place, edited, 8)
+        contenders |= {f"2 workers, batch {n}": contender(place, lines, 2, n) for n in sizes}
+        for skew in (0.0, 1.5):
+            skewed = data.lines(options.events, options.seed, skew)
+            contenders[f"2 workers, skew {skew}"] = contender(place, skewed, 2)
+        found = rig.interleaved(contenders, options.rounds)
+    rates = {name: rig.median(found, name) for name in contenders}
+    ceilings = [f"ceiling, {n} threads" for n in (1, 2, 4)]
+    best = max(ceilings, key=rates.__getitem__)
+    pool = max((f"{n} workers" for n in WORKERS), key=rates.__getitem__)
+    few = max((f"{n} workers" for n in (1, 2, 4)), key=rates.__getitem__)
+    eight = found["8 workers"] + found["edits, 8 workers"]
+    figures = {
+        "best workers": pool,
+        "pipeline at its best / ceiling at its best": rig.ratio(found, pool, best),
+        "one worker / ceiling with one thread": rig.ratio(found, "1 workers", ceilings[0]),
+        "2 workers / 1 worker": rig.ratio(found, "2 workers", "1 workers"),
+        "8 workers / best of 1, 2, 4": rig.ratio(found, "8 workers", few),
+        "replay / first write": rig.ratio(found, "replay, 2 workers", "2 workers"),
+        "retries per 1,000 batches, 8 workers": round(
+            1000 * sum(one["retries"] for one in eight) / sum(one["batches"] for one in eight), 2
+        ),
+        "worker's CPU, microseconds an event": rig.median(found, "2 workers", "cpu"),
+        "driver's CPU in the raw loop": rig.median(found, ceilings[0], "cpu"),
+        "resident bytes of a worker": rig.median(found, "2 workers", "resident"),
+    }
+    rig.save("pipeline", question, options, measurements=found, rates=rates, figures=figures)
+
+
+if __name__ == "__main__":
+    main()

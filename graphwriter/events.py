@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from graphwriter import telegram, times, wire
+from graphwriter import peers, telegram, times, wire
 from graphwriter.errors import BadEvent
 from graphwriter.wire import PostParsedEventV1, shown
 
 ID_LIMIT = 2000  # bytes; Neo4j cannot index much more, and answers as if the store were broken
 DAY = 86_400_000  # milliseconds
+SHORT = 200  # characters; an author of more is not worth the memory to remember
 LAST = 2**42 - 1  # milliseconds since 1970: with 21 bits of digest a version has 63 bits, till 2109
 
 Address = tuple[int, int]  # (marked id of the chat, message id)
@@ -117,7 +118,7 @@ def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> 
             "occurred_at",
             f"occurred_at is {shown(event.occurred_at)}, more than a day ahead of the clock",
         )
-    address = (_id("tg_channel_id", event.tg_channel_id), _message_id(event))
+    address = (peers.marked("tg_channel_id", event.tg_channel_id), _message_id(event))
     base = occurred << 21
     posted = None if event.posted_at is None else times.micros("posted_at", event.posted_at)
     values = (
@@ -134,16 +135,18 @@ def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> 
         event.content_hash,
         event.text,
     )
+    post: Post = _new(Post, (base | digest(values), *values))
     return Event(
         address,
         event.tenant_id,
-        Post(base | digest(values), *values),
+        post,
         _forward(event, address, base),
         _reply(event, address, base),
         _author(event, address[0], base),
     )
 
 
+_new: Any = tuple.__new__  # a named tuple's own is a function of Python's, three times as slow
 _encode = msgspec.json.Encoder().encode
 
 
@@ -152,8 +155,6 @@ def digest(values: tuple[Any, ...]) -> int:
     return int.from_bytes(blake2b(_encode(values), digest_size=3).digest()) >> 3
 
 
-# Facets that come again and again: all null, or the same author.
-_common = lru_cache(maxsize=16_384)(digest)
 _NO_FORWARD, _NO_REPLY = digest((None,) * 5), digest((None,) * 3)
 
 
@@ -171,8 +172,8 @@ def _forward(event: PostParsedEventV1, own: Address, base: int) -> Forward | Non
         return None
     if peer_id is chat_id is message_id is date is name is None:
         return Forward(base | _NO_FORWARD, None, None, None, None, None)
-    peer = _peer("forward_from_peer_id", peer_id)
-    chat = _chat("forward_from_chat_id", chat_id, peer)
+    peer = peers.peer("forward_from_peer_id", peer_id)
+    chat = peers.chat("forward_from_chat_id", chat_id, peer)
     message = None if message_id is UNSET else message_id
     when = None if date is UNSET or date is None else times.micros("forward_date", date)
     label = None if name is UNSET else name or None
@@ -207,7 +208,7 @@ def _reply(event: PostParsedEventV1, own: Address, base: int) -> Reply | None:
     if message is chat_id is thread is None:
         return Reply(base | _NO_REPLY, None, None)
     to = None if message is UNSET else message
-    chat = _chat("reply_to_chat_id", chat_id, None)
+    chat = peers.chat("reply_to_chat_id", chat_id, None)
     thread_id = None if thread is UNSET else thread
     target = None if to is None else (own[0] if chat is None else chat, to)
     if target == own:
@@ -216,23 +217,41 @@ def _reply(event: PostParsedEventV1, own: Address, base: int) -> Reply | None:
 
 
 def _author(event: PostParsedEventV1, channel: int, base: int) -> Author | None:
-    peer_id, name, kind = event.author_peer_id, event.author_name, event.author_type
-    if peer_id is UNSET and name is UNSET and kind is UNSET:
+    peer, name, kind = event.author_peer_id, event.author_name, event.author_type
+    if peer is UNSET and name is UNSET and kind is UNSET:
         return None
-    peer = _peer("author_peer_id", peer_id)
     signature = None if name is UNSET else name or None
+    said = None if kind is UNSET else kind or None  # form (b) has no null of a text
+    size = len(signature or "") + len(said or "") + (len(peer) if isinstance(peer, str) else 0)
+    tie, author, label = (_same_author if size <= SHORT else _author_of)(
+        channel, peer, signature, said
+    )
+    return Author(base | tie, author, label, signature)
+
+
+def _author_of(
+    channel: int,
+    peer_id: wire.PeerV1 | int | str | UnsetType | None,
+    name: str | None,
+    kind: str | None,
+) -> tuple[int, Endpoint | None, str | None]:
+    """Return the digest, the author and the label."""
+    peer = peers.peer("author_peer_id", peer_id)
     author: Endpoint | None = None
-    label = signature
+    label = name
     if peer is not None:
         author = (str(peer.id), peer.kind)
         if peer.kind != "user":
             label = None  # one channel's posts are signed by many, one signs in many ways
-    elif signature is not None:
-        _indexable("author_name", signature)
-        author = (f"{channel}:{signature}", "signature")
+    elif name is not None:
+        _indexable("author_name", name)
+        author = (f"{channel}:{name}", "signature")
     marked = None if peer is None else peer.marked
-    said = None if kind is UNSET else kind or None  # form (b) has no null of a text
-    return Author(base | _common((marked, signature, said)), author, label, signature)
+    return digest((marked, name, kind)), author, label
+
+
+# Few write most posts.
+_same_author = lru_cache(maxsize=8192)(_author_of)
 
 
 def _message_id(event: PostParsedEventV1) -> int:
@@ -244,53 +263,6 @@ def _message_id(event: PostParsedEventV1) -> int:
     if one is None:
         raise BadEvent("missing_field", "telegram_message_id is required and not there")
     return one
-
-
-def _peer(name: str, value: wire.PeerV1 | int | str | UnsetType | None) -> telegram.Peer | None:
-    if value is None or value is UNSET:
-        return None
-    if isinstance(value, str):
-        try:
-            value = wire.peer_text(value)
-        except (msgspec.MsgspecError, RecursionError):
-            raise BadEvent("wrong_type", f"{name} is {shown(value)}, no peer as JSON") from None
-        if value is None:
-            return None
-    if isinstance(value, int):
-        return telegram.peer(_id(name, value))
-    user, channel, chat = value.user_id, value.channel_id, value.chat_id
-    kind, bare = "user", user
-    if channel is not None:
-        kind, bare = "channel", channel
-    elif chat is not None:
-        kind, bare = "chat", chat
-    if bare is None:
-        return None
-    if (user is not None) + (channel is not None) + (chat is not None) > 1:
-        raise BadEvent("wrong_type", f"{name} names several peers at once, expected one")
-    if bare <= 0:
-        raise BadEvent("wrong_type", f"{name} has {kind}_id {bare}, expected a bare id")
-    peer = telegram.Peer(kind, bare)
-    _in_range(name, peer.marked)
-    return peer
-
-
-def _chat(name: str, value: int | UnsetType | None, beside: telegram.Peer | None) -> int | None:
-    if value is None or value is UNSET:
-        return None
-    return _in_range(name, telegram.chat(_id(name, value), beside))
-
-
-def _id(name: str, value: int) -> int:
-    if value == 0:
-        raise BadEvent("wrong_type", f"{name} is 0, which is no Telegram id")
-    return value
-
-
-def _in_range(name: str, marked: int) -> int:
-    if marked < -(2**63):
-        raise BadEvent("integer_range", f"{name} is beyond 64 bits as the marked id {marked}")
-    return marked
 
 
 def _indexable(name: str, value: str) -> None:

@@ -14,6 +14,7 @@ _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 ).fullmatch
 _SECONDS = re.compile(r"([+-]?)(\d{1,15})(?:\.(\d{1,6})\d*)?", re.ASCII).fullmatch
+LONG = 40  # characters; a text that is longer is not worth the memory
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
@@ -33,8 +34,9 @@ def micros(name: str, value: str | int | float) -> int:
     if isinstance(value, int):
         result = value * 1_000_000
     else:
+        text = value if isinstance(value, str) else repr(value)
         try:
-            result = _parsed(value if isinstance(value, str) else repr(value))
+            result = (_remembered if len(text) <= LONG else _parsed)(text)
         except ValueError as error:
             raise BadEvent("wrong_type", f"{name} is {shown(value)}{error}") from None
     if not _FIRST <= result <= _LAST:
@@ -42,7 +44,6 @@ def micros(name: str, value: str | int | float) -> int:
     return result
 
 
-@lru_cache(maxsize=4096)  # most posts are published as they are posted: both times are one text
 def _parsed(text: str) -> int:
     if found := _RFC3339(text):
         day, clock, fraction, zone = found.groups()
@@ -56,3 +57,7 @@ def _parsed(text: str) -> int:
         found_micros = int(seconds) * 1_000_000 + (int(fraction.ljust(6, "0")) if fraction else 0)
         return -found_micros if sign == "-" else found_micros
     raise ValueError(", expected RFC 3339 text or decimal seconds")
+
+
+# Most posts are published as they are posted: both times are one text.
+_remembered = lru_cache(maxsize=4096)(_parsed)

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "graphwriter"
 LAYERS = (
     ("errors",),
     ("telegram", "wire", "config", "state"),
-    ("times",),
+    ("peers", "times"),
     ("events",),
     ("batch", "embedded", "watchdog"),
     ("graph", "stream"),
@@ -25,7 +25,7 @@ LAYERS = (
     ("__init__", "__main__"),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
-PURE = ("telegram", "wire", "times", "events", "batch")
+PURE = ("telegram", "wire", "peers", "times", "events", "batch")
 BORDERS = {
     "redis": {"stream"},
     "neo4j": {"graph", "embedded"},

@@ -64,7 +64,7 @@ class Config:
         "GRAPH_WRITER_CLAIM_IDLE", 180.0, "Pending for longer than this is taken over.", least=0.1
     )
     stop_wait: float = _setting(
-        "GRAPH_WRITER_STOP_WAIT", 60.0, "How long a worker gets to finish its batch.", least=1
+        "GRAPH_WRITER_STOP_WAIT", 90.0, "How long a worker gets to finish its batches.", least=1
     )
     tries: int = _setting(
         "GRAPH_WRITER_TRIES", 3, "Tries alone that an event gets which ends workers.", least=1
@@ -95,14 +95,19 @@ class Config:
         """Return self if the times fit together.
 
         A worker that is overtaken must be dead before its entries can be claimed, and one that is
-        merely slow must not be ended: claim idle > watchdog > timeout + retry, and the time to
-        stop above the last. Raises ConfigError with the settings to change.
+        merely slow must not be ended: claim idle > watchdog > timeout + retry. One that stops
+        finishes two batches at most, the one in hand and the one read ahead. Raises ConfigError with the settings to change.
         """
         longest = self.timeout + self.retry
         for name, value, other, bound in (
             ("GRAPH_WRITER_WATCHDOG", self.watchdog, "GRAPH_WRITER_TIMEOUT + _RETRY", longest),
             ("GRAPH_WRITER_CLAIM_IDLE", self.claim_idle, "GRAPH_WRITER_WATCHDOG", self.watchdog),
-            ("GRAPH_WRITER_STOP_WAIT", self.stop_wait, "GRAPH_WRITER_TIMEOUT + _RETRY", longest),
+            (
+                "GRAPH_WRITER_STOP_WAIT",
+                self.stop_wait,
+                "twice GRAPH_WRITER_TIMEOUT + _RETRY",
+                2 * longest,
+            ),
         ):
             if value <= bound:
                 raise ConfigError(

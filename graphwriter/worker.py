@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import logging
 import os
 import signal
@@ -62,6 +63,10 @@ def run(config: Config, consumer: str) -> None:
         signal.signal(number, lambda *_: writer.stop())
     heartbeat.beat("starting", now=True)
     log.info("%s writes %s to %s", consumer, config.stream, config.neo4j_uri)
+    # Batches die by reference counts alone; what lives now lives as long as we do.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
     try:
         writer.run()
         log.info("%s stops: %d entries, nothing left pending", consumer, writer.counts.entries)

@@ -12,6 +12,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from graphwriter import events
 from graphwriter.batch import fold
@@ -28,6 +29,7 @@ SUSPECT = 2  # deliveries above which an entry is tried alone: it may be what en
 PAUSES = (0.2, 3.0)  # seconds between looks at a server that is away, growing from, up to
 
 Pair = tuple[Entry, Event]
+Decoded = dict[bytes, Event | BadEvent]  # by the entry's id
 
 
 class Writer:
@@ -63,6 +65,9 @@ class Writer:
         self._ready = False  # both servers answered since the last failure
         self._own_first = True  # entries that we were given and may not have finished
         self._alone: Entry | None = None  # the entry whose try is counted and not over
+        self._helper: ThreadPoolExecutor | None = None  # reads ahead, while `run` runs
+        self._ahead: Future[tuple[list[Entry], Decoded]] | None = None
+        self._decoded: Decoded = {}
         self._cursor = b"0-0"
         self._next_sweep = 0.0
         self._pause = PAUSES[0]
@@ -74,11 +79,15 @@ class Writer:
 
     def run(self) -> None:
         """Write until `stop` is called, or the supervisor that is our parent is gone."""
-        while not self._stopping:
-            if self._parent not in (None, os.getppid()):
-                log.warning("the supervisor is gone: leaving, what is pending is taken up later")
-                return
-            self.run_once()
+        with ThreadPoolExecutor(1, "read-ahead") as self._helper:
+            while not self._stopping:
+                if self._parent not in (None, os.getppid()):
+                    log.warning("the supervisor is gone: leaving, what is pending comes later")
+                    break
+                self.run_once()
+            self._helper = None
+            while self._ahead is not None:  # what was read is finished too
+                self.run_once()
 
     def run_once(self) -> int:
         """Take and finish one read's worth of entries; return how many, 0 when there was nothing.
@@ -93,9 +102,11 @@ class Writer:
             self._progress("reading")
             entries = self._take()
             if entries:
+                self._read_ahead(entries)
                 self._handle(entries)
             return len(entries)
         except Unavailable as error:
+            self._drop_ahead()
             self._ready, self._own_first = False, True
             if self.error is None:
                 log.warning("%s; waiting, nothing is lost", error)
@@ -141,7 +152,32 @@ class Writer:
                 log.info("took over %d entries that were pending too long", len(entries))
                 self.counts.claimed += len(entries)
                 return entries
+        if self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            entries, self._decoded = ahead.result()
+            return entries
         return self.stream.read(self._batch_size)
+
+    def _read_ahead(self, entries: Sequence[Entry]) -> None:
+        """Read and decode the next batch while Neo4j works on this one.
+
+        Only where this one was full and new: at less load the next one would be taken before it
+        has gathered, and what came back before may be what ends workers.
+        """
+        full = len(entries) == self._batch_size and entries[0].deliveries == 1
+        if self._helper is not None and self._ahead is None and full:
+            self._ahead = self._helper.submit(self._read_decoded)
+
+    def _read_decoded(self) -> tuple[list[Entry], Decoded]:
+        entries = self.stream.read(self._batch_size)
+        return entries, {entry.id: self._decode(entry) for entry in entries}
+
+    def _drop_ahead(self) -> None:
+        """Forget what was read ahead: it is pending, and comes again with our other entries."""
+        if self._ahead is not None:
+            wait([self._ahead])
+            self._ahead = None
+        self._decoded = {}
 
     def _handle(self, entries: Sequence[Entry]) -> None:
         dead = self.counts.dead
@@ -182,17 +218,22 @@ class Writer:
         self._alone = None
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        clock = int(time.time() * 1000)
         pairs: list[Pair] = []
         for entry in entries:
-            try:
-                event = events.decode(entry.fields, max(clock, entry.time), self._tenant)
-            except BadEvent as error:
-                self._bury(entry, error)
+            event = self._decoded.pop(entry.id, None) or self._decode(entry)
+            if isinstance(event, BadEvent):
+                self._bury(entry, event)
             else:
                 pairs.append((entry, event))
         if pairs:
             self._commit(pairs)
+
+    def _decode(self, entry: Entry) -> Event | BadEvent:
+        try:
+            clock = int(time.time() * 1000)
+            return events.decode(entry.fields, max(clock, entry.time), self._tenant)
+        except BadEvent as error:
+            return error
 
     def _commit(self, pairs: Sequence[Pair]) -> None:
         """Write and acknowledge `pairs`; where Neo4j refuses, find the one by halving."""

@@ -423,7 +423,7 @@ def test_more_dead_letters_than_the_limit_stop_the_writer(
 def test_a_stopped_writer_leaves_nothing_pending(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """It finishes the batch in hand, and leaves the next one to others."""
+    """It finishes the batch in hand and the one read ahead, and leaves the next to others."""
     said: list[str] = []
 
     def progress(doing: str) -> None:
@@ -434,8 +434,8 @@ def test_a_stopped_writer_leaves_nothing_pending(
     add(redis_client, [event(n) for n in range(100)])
     writer = make(batch_size=10, progress=progress)
     writer.run()
-    assert (len(posts(driver)), writer.counts.written, pending(redis_client)) == (30, 30, {})
-    assert drain(make()).counts.written == 70
+    assert (len(posts(driver)), writer.counts.written, pending(redis_client)) == (40, 40, {})
+    assert drain(make()).counts.written == 60
 
 
 def test_two_writers_write_everything_once(

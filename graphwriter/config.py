@@ -96,7 +96,10 @@ class Config:
 
         A worker that is overtaken must be dead before its entries can be claimed, and one that is
         merely slow must not be ended: claim idle > watchdog > timeout + retry. One that stops
-        finishes two batches at most, the one in hand and the one read ahead. Raises ConfigError with the settings to change.
+        finishes two batches at most, the one in hand and the one read ahead.
+
+        Raises:
+            ConfigError: they do not; the message names the settings to change.
         """
         longest = self.timeout + self.retry
         for name, value, other, bound in (

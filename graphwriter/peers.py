@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from graphwriter import telegram
 from graphwriter.errors import BadEvent
-from graphwriter.wire import PeerV1, peer_text, shown
+from graphwriter.wire import BEYOND, PeerV1, peer_text, shown
 
 
 def peer(name: str, value: PeerV1 | int | str | UnsetType | None) -> telegram.Peer | None:
@@ -21,8 +21,9 @@ def peer(name: str, value: PeerV1 | int | str | UnsetType | None) -> telegram.Pe
     if isinstance(value, str):
         try:
             value = peer_text(value)
-        except (msgspec.MsgspecError, RecursionError):
-            raise BadEvent("wrong_type", f"{name} is {shown(value)}, no peer as JSON") from None
+        except (msgspec.MsgspecError, RecursionError) as error:
+            reason = "integer_range" if BEYOND.match(str(error)) else "wrong_type"
+            raise BadEvent(reason, f"{name} is {shown(value)}, no peer as JSON") from None
         if value is None:
             return None
     if isinstance(value, int):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -14,12 +15,41 @@ from graphwriter import state
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError, Unavailable
 
+# Bytes of a path that a socket can be bound to: 107 on Linux, 103 on macOS, and supervisord appends
+# its process id at first.
+SOCKET = 96
+
 
 def conf() -> Path:
     """Return the path of the supervisor's configuration: in the package, or beside a checkout's."""
     package = Path(__file__).parent
     installed = package / "conf" / "supervisord.conf"
     return installed if installed.exists() else package.parent / "conf" / "supervisord.conf"
+
+
+def check(directory: Path) -> None:
+    """Raise what `Pool.start` would because of its run directory, before anything is started.
+
+    Raises:
+        NameTaken: a pool runs in it.
+        ConfigError: its path is too long for the supervisor's socket.
+    """
+    lock = _lock(directory)
+    lock.take()
+    lock.release()
+
+
+def _lock(directory: Path) -> state.Lock:
+    size = len(os.fsencode(directory / "supervisor.sock"))
+    if size > SOCKET:
+        raise ConfigError(
+            f"--run-dir {directory} is too long: with /supervisor.sock it has {size} bytes, and a "
+            f"socket's path may have {SOCKET}"
+        )
+    return state.Lock(
+        directory / "pool.lock",
+        f"process {{pid}} already runs a pool in {directory}: stop it, or choose another --run-dir",
+    )
 
 
 class Pool:
@@ -52,8 +82,12 @@ class Pool:
         """Start the supervisor, and return when every worker has given a sign of life.
 
         Raises:
+            NameTaken: another pool runs in our directory.
             ConfigError: the supervisor ended, or the workers did not come up in `wait` seconds.
         """
+        lock = _lock(self.directory)
+        lock.take()
+        begun = time.time()
         programs = Path(sys.executable).parent  # where graphwriter-worker lies beside python
         self._process = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf())],
@@ -63,14 +97,19 @@ class Pool:
                 **self._environ,
                 "GRAPH_WRITER_WORKERS": str(self.config.workers),
                 "GRAPH_WRITER_RUN_DIR": str(self.directory),
+                "GRAPH_WRITER_STOP_WAIT": str(math.ceil(self.config.stop_wait)),
             },
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,
+            pass_fds=[lock.descriptor],
             start_new_session=True,  # Ctrl-C reaches us alone, and we stop them in good order
         )
+        # The supervisor's, not ours: where we are killed it stays, and is still this directory's.
+        lock.hand_over(self._process.pid)
         deadline = time.monotonic() + wait
-        while len(list(self.workers())) < self.config.workers:
+        # Files of earlier workers, that were killed, are no sign of life.
+        while sum(each.started >= begun for each in self.workers()) < self.config.workers:
             if self._process.poll() is not None:
                 raise ConfigError(f"supervisord ended with code {self._process.returncode}")
             if time.monotonic() > deadline:
@@ -81,6 +120,11 @@ class Pool:
     def workers(self) -> list[state.State]:
         """Return what each worker last said of itself."""
         return list(state.read_all(self.directory))
+
+    @property
+    def alive(self) -> bool:
+        """Whether any worker's process is there."""
+        return any(state.alive(each.pid) for each in self.workers())
 
     @property
     def running(self) -> bool:

@@ -36,7 +36,7 @@ class Counts(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """A worker as its file tells; times in seconds since 1970."""
+    """A worker as its file tells; times in seconds since 1970, but for `clock`."""
 
     consumer: str
     stream: str
@@ -44,6 +44,7 @@ class State(msgspec.Struct):
     pid: int
     started: float
     progress: float
+    clock: float  # of the progress too, in seconds of this machine's monotonic clock
     doing: str
     counts: Counts
     error: str | None = None
@@ -56,11 +57,30 @@ def key(consumer: str, url: str, stream: str, group: str) -> str:
     return f"{shown}-{blake2b(where.encode(), digest_size=6).hexdigest()}"
 
 
-class Lock:
-    """The lock on a consumer name: two workers of one name would handle the same entries twice."""
+def alive(pid: int) -> bool:
+    """Return whether there is a process `pid` on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it is another user's
+    return True
 
-    def __init__(self, path: Path) -> None:
+
+class Lock:
+    """The lock on a consumer name: two workers of one name would handle the same entries twice.
+
+    With `refusal` it may be one on something else: the text says what the process that holds it,
+    {pid}, does with it, and what a person can do.
+    """
+
+    def __init__(self, path: Path, refusal: str | None = None) -> None:
         self.path = path
+        self._refusal = refusal or (
+            f"process {{pid}} already works under this consumer name ({path.name}): "
+            "end it, or choose another --consumer-name"
+        )
         self._file: int | None = None
 
     def take(self, wait: float = 0.0) -> None:
@@ -80,14 +100,25 @@ class Lock:
                     continue
                 holder = os.read(file, 32).decode(errors="replace").strip() or "unknown"
                 os.close(file)
-                raise NameTaken(
-                    f"process {holder} already works under this consumer name ({self.path.name}): "
-                    "end it, or choose another --consumer-name"
-                ) from None
-            os.ftruncate(file, 0)
-            os.write(file, str(os.getpid()).encode())
+                raise NameTaken(self._refusal.replace("{pid}", holder)) from None
             self._file = file
+            self._name(os.getpid())
             return
+
+    @property
+    def descriptor(self) -> int:
+        """The lock's file, for a child that is to hold the lock too."""
+        assert self._file is not None
+        return self._file
+
+    def hand_over(self, pid: int) -> None:
+        """Let a child that was given the descriptor hold the lock alone, until it ends."""
+        self._name(pid)
+        self.release()
+
+    def _name(self, pid: int) -> None:
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, str(pid).encode(), 0)
 
     def release(self) -> None:
         """Give the lock back. Safe to call twice."""
@@ -105,11 +136,11 @@ class Heartbeat:
 
     def beat(self, doing: str, *, now: bool = False) -> None:
         """Say that the loop got on, and what it does next."""
-        moment = time.time()
-        # A clock that was set back must not silence the heart.
-        if not now and 0 <= moment - self._last < EVERY and doing == self.state.doing:
+        moment = time.monotonic()
+        if not now and moment - self._last < EVERY and doing == self.state.doing:
             return
-        self._last = self.state.progress = moment
+        self._last = self.state.clock = moment
+        self.state.progress = time.time()
         self.state.doing = doing
         beside = self.path.with_suffix(f".{os.getpid()}")
         beside.write_bytes(msgspec.json.encode(self.state))

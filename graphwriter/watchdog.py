@@ -37,15 +37,18 @@ def run(directory: Path, patience: float) -> None:
             return  # supervisord is gone
         if headers["eventname"].startswith("TICK"):
             running = {info["pid"] for info in rpc.supervisor.getAllProcessInfo() if info["pid"]}
-            sweep(directory, patience, running, time.time())
+            sweep(directory, patience, running, time.monotonic())
         childutils.listener.ok()
 
 
 def sweep(directory: Path, patience: float, running: set[int], now: float) -> list[int]:
-    """End the workers among `running` without progress since `now - patience`; return their ids."""
+    """End the workers among `running` without progress for `patience` seconds; return their ids.
+
+    `now` is the monotonic clock, so that a clock that is set, or a machine that slept, ends nobody.
+    """
     ended = []
     for state in read_all(directory):
-        stuck = now - state.progress
+        stuck = now - state.clock
         if state.pid not in running or stuck < patience:
             continue
         number = signal.SIGABRT if stuck < patience + GRACE else signal.SIGKILL

@@ -201,7 +201,7 @@ def _flat(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
 
 
 _AT = re.compile(r" - at `\$\.(\w+)[^`]*`$")
-_BEYOND = re.compile(r"Expected `int` [<>]= -?92233720368547758")  # the edges of 64 bits
+BEYOND = re.compile(r"Expected `int` [<>]= -?92233720368547758")  # the edges of 64 bits
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
@@ -221,7 +221,7 @@ def refusal(error: msgspec.ValidationError, values: Mapping[str, Any]) -> BadEve
     at = _AT.search(text)
     if at is None:
         return BadEvent("wrong_type", plain(error))
-    reason = "integer_range" if _BEYOND.match(text) else "wrong_type"
+    reason = "integer_range" if BEYOND.match(text) else "wrong_type"
     expected = text[: at.start()].removeprefix("Expected ").replace("`", "")
     return BadEvent(reason, f"{at[1]} is {shown(values.get(at[1]))}, expected {expected}")
 

@@ -11,12 +11,15 @@ import time
 
 from graphwriter import state
 from graphwriter.config import Config
+from graphwriter.errors import DeadLetterLimit
 from graphwriter.graph import Graph
 from graphwriter.stream import Stream
 from graphwriter.stream.deadletters import Limit
 from graphwriter.writer import Writer
 
 log = logging.getLogger("graphwriter")
+
+SETTLED = 6.0  # seconds after which supervisord takes an exit for one that was meant
 
 
 def run(config: Config, consumer: str) -> None:
@@ -30,16 +33,28 @@ def run(config: Config, consumer: str) -> None:
         ConfigError: a person has to mend the set-up.
         DeadLetterLimit: most of what arrives is refused.
     """
+    # Before the wait for the lock, in which the supervisor may go.
+    parent = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
+    born = time.monotonic()
+    logging.getLogger("neo4j").setLevel(logging.ERROR)  # a retry is counted, and no news
     faulthandler.enable()  # SIGABRT, the watchdog's first word, prints where we are stuck
     directory = config.directory()
     name = state.key(consumer, config.redis_url, config.stream, config.group)
     lock = state.Lock(directory / f"{name}.lock")
-    lock.take(wait=config.stop_wait if "SUPERVISOR_ENABLED" in os.environ else 0.0)
+    lock.take(wait=0.0 if parent is None else config.stop_wait)
     stream = Stream(config.redis_url, config.stream, config.group, consumer, config.block)
     graph = connect(config)
     now = time.time()
     told = state.State(
-        consumer, config.stream, config.group, os.getpid(), now, now, "starting", state.Counts()
+        consumer,
+        config.stream,
+        config.group,
+        os.getpid(),
+        now,
+        now,
+        0.0,
+        "starting",
+        state.Counts(),
     )
     heartbeat = state.Heartbeat(directory / f"{name}.json", told)
 
@@ -57,6 +72,7 @@ def run(config: Config, consumer: str) -> None:
         text=config.text,
         limit=Limit(config.dead_share, config.dead_least, config.dead_window),
         progress=progress,
+        parent=parent,
     )
     told.counts = writer.counts
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -71,6 +87,12 @@ def run(config: Config, consumer: str) -> None:
         writer.run()
         log.info("%s stops: %d entries, nothing left pending", consumer, writer.counts.entries)
         heartbeat.end()
+    except DeadLetterLimit:
+        # supervisord looks at the exit code only of what has run for `startsecs`, 5 in its
+        # configuration, and would start us again.
+        if parent is not None:
+            time.sleep(max(0.0, born + SETTLED - time.monotonic()))
+        raise
     finally:
         stream.close()
         graph.close()

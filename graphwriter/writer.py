@@ -11,6 +11,7 @@ import logging
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
@@ -21,12 +22,13 @@ from graphwriter.events import Event
 from graphwriter.graph import Graph, Refused, Taken, schema
 from graphwriter.state import Counts
 from graphwriter.stream import DeadLetters, Entry, Stream
+from graphwriter.stream.consumer import SUSPECT
 from graphwriter.stream.deadletters import Limit
 
 log = logging.getLogger("graphwriter")
 
-SUSPECT = 2  # deliveries above which an entry is tried alone: it may be what ends the worker
-PAUSES = (0.2, 3.0)  # seconds between looks at a server that is away, growing from, up to
+TOLD = 3  # dead letters of a batch that are logged one by one
+PAUSES = (0.2, 2.0)  # seconds between looks at a server that is away, growing from, up to
 
 Pair = tuple[Entry, Event]
 Decoded = dict[bytes, Event | BadEvent]  # by the entry's id
@@ -52,6 +54,7 @@ class Writer:
         text: bool = False,
         limit: Limit | None = None,
         progress: Callable[[str], None] = lambda _doing: None,
+        parent: int | None = None,
     ) -> None:
         self.stream, self.graph = stream, graph
         self.dead = DeadLetters(stream.client, stream.name, stream.group, stream.consumer)
@@ -68,10 +71,11 @@ class Writer:
         self._helper: ThreadPoolExecutor | None = None  # reads ahead, while `run` runs
         self._ahead: Future[tuple[list[Entry], Decoded]] | None = None
         self._decoded: Decoded = {}
+        self._buried: Counter[str] = Counter()  # dead letters of the batch, by reason
         self._cursor = b"0-0"
         self._next_sweep = 0.0
         self._pause = PAUSES[0]
-        self._parent = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
+        self._parent = parent  # process id of the supervisor that we leave with
 
     def stop(self) -> None:
         """Make `run` return after the batch in hand. Only sets a flag: safe in a signal handler."""
@@ -114,20 +118,24 @@ class Writer:
             return 0
 
     def _wait_for_servers(self) -> None:
-        if self.error is not None:
+        if self.error is not None:  # pauses grow until something is written again
             self._sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             self._pause = min(self._pause * 2, PAUSES[1])
         self._progress("waiting" if self.error else "starting")
-        self.graph.check()
-        schema.apply(self.graph)
-        self.graph.write(fold(()))  # planning takes seconds on a fresh server: hold no entries then
+        try:
+            self.graph.check()
+            schema.apply(self.graph)
+            # Planning takes seconds on a fresh server: hold no entries then.
+            self.graph.write(fold(()))
+        except (TooBig, Refused) as error:
+            raise Unavailable(f"{error}; nothing was written") from None
         if self.stream.create_group():
             log.info("made the consumer group %s on %s", self.stream.group, self.stream.name)
         if self._alone is not None:
             self._forget_try(self._alone)  # it was the servers' failure, not the entry's
         if self.error is not None:
             log.info("both servers answer again")
-        self.error, self._pause, self._ready = None, PAUSES[0], True
+        self.error, self._ready = None, True
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -190,9 +198,14 @@ class Writer:
             entries = [entry for entry in entries if entry.fields]
         if any(entry.deliveries > SUSPECT for entry in entries):
             for entry in entries:
-                self._write_alone(entry)
+                if not self._stopping:  # each may take long; the rest stays pending
+                    self._write_alone(entry)
         else:
             self._write(entries)
+        if self._buried.total() > TOLD:
+            reasons = ", ".join(f"{number} {reason}" for reason, number in self._buried.items())
+            log.warning("%d dead letters in this batch: %s", self._buried.total(), reasons)
+        self._buried.clear()
         self.counts.retries, self.counts.regrouped = self.graph.retries, self.stream.regrouped
         if self._limit.exceeded(len(entries), self.counts.dead - dead, time.monotonic()):
             raise DeadLetterLimit(
@@ -253,13 +266,15 @@ class Writer:
             if len(pairs) > 1:
                 middle = len(pairs) // 2
                 self._commit(pairs[:middle])
-                self._commit(pairs[middle:])
+                if not self._stopping:  # halving takes many tries; the rest stays pending
+                    self._commit(pairs[middle:])
             elif isinstance(error, Refused):
                 self._bury(pairs[0][0], error)
             else:
                 raise Unavailable(f"{error}; it is one event alone") from None
         else:
             self.stream.ack(entry.id for entry, _ in pairs)
+            self._pause = PAUSES[0]
             self.counts.batches += 1
             self.counts.written += len(changed)
             self.counts.unchanged += len(pairs) - len(changed)
@@ -267,4 +282,6 @@ class Writer:
     def _bury(self, entry: Entry, error: BadEvent) -> None:
         self.dead.add(entry, error.reason, error.message)
         self.counts.dead += 1
-        log.warning("dead letter %s: %s", entry.id.decode(), error)
+        if self._buried.total() < TOLD:
+            log.warning("dead letter %s: %s", entry.id.decode(), error)
+        self._buried[error.reason] += 1

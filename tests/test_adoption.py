@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import LiteralString
 
 import pytest
+from fix_neo4j import Server
 from test_graph import CHANNEL, event, graph, rows, together
 
+from graphwriter import Neo4jClient
 from graphwriter.batch import fold
 from graphwriter.errors import ConfigError, Unavailable
 from graphwriter.graph import Graph, Taken, schema
@@ -43,6 +45,38 @@ def test_a_foreign_post_takes_over_the_links_of_its_placeholder(graph: Graph) ->
         ["p3", "FORWARDED_FROM_POST", "p1", None],
     ]
     assert rows(graph, "MATCH (m:Message) RETURN count(m)") == [[3]]
+
+
+def test_two_addresses_that_claim_one_foreign_post_do_not_share_its_links(graph: Graph) -> None:
+    """The first gets it, the other is told that it is taken; what replied to each stays with it."""
+    make(graph, "CREATE (:Post {post_id: 'X'})")
+    graph.write(fold([event(10, reply_to_message_id=20), event(11, reply_to_message_id=21)]))
+    with pytest.raises(Taken) as raised:
+        graph.write(fold([event(20, post_id="X"), event(21, post_id="X")]))
+    assert raised.value.claims == {("X", (CHANNEL, 21))}
+    graph.write(fold([event(20, post_id="X")]))
+    found = (
+        "MATCH (a)-[:REPLIES_TO]->(b) RETURN a.post_id, b.telegram_message_id ORDER BY a.post_id"
+    )
+    assert rows(graph, found) == [["p10", 20], ["p11", 21]]
+
+
+def test_links_that_came_before_the_event_do_not_stand_in_the_way_of_adoption(
+    graph: Graph, neo4j_server: Server
+) -> None:
+    """They are handed over with their versions, and the foreign post's own of that kind go."""
+    make(graph, "CREATE (:Post {post_id: 'p1'})-[:REPLIES_TO]->(:Post {post_id: 'old'})")
+    client = Neo4jClient(neo4j_server.uri, *(neo4j_server.auth or (None, None)))
+    with client:
+        client.create_reply_relationship(
+            CHANNEL, 1, reply_to_message_id=30, occurred_at=1_750_000_000
+        )
+        client.create_author_relationship(CHANNEL, 1, author_name="Ann", occurred_at=1_750_000_000)
+    graph.write(fold([event(1, reply_to_message_id=9)]))
+    replies = "MATCH (p {post_id: 'p1'})-[:REPLIES_TO]->(m) RETURN m.telegram_message_id"
+    assert rows(graph, replies) == [[30]]
+    assert rows(graph, "MATCH (a)-[:AUTHOR_OF]->(p {post_id: 'p1'}) RETURN a.name") == [["Ann"]]
+    assert rows(graph, "MATCH (m:Message {telegram_message_id: 1}) RETURN count(m)") == [[1]]
 
 
 def test_links_a_foreign_post_has_are_older_than_any_event(graph: Graph) -> None:

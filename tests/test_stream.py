@@ -302,3 +302,58 @@ def test_what_a_person_has_to_mend_is_a_configuration_error(
         opened().create_group()
     with pytest.raises(ConfigError, match="WRONGTYPE"):
         opened().read(1)
+
+
+def test_a_full_server_keeps_nobody_from_a_group_that_is_there(
+    opened: Open, redis_client: redis.Redis
+) -> None:
+    """Redis refuses to make a group when it is full, even one that it has."""
+    stream = opened()
+    stream.create_group()
+    add(redis_client, 3)
+    redis_client.config_set("maxmemory", "1mb")
+    try:
+        assert stream.create_group() is False
+        entries = stream.read(10)
+        stream.ack(entry.id for entry in entries)
+    finally:
+        redis_client.config_set("maxmemory", "0")
+    assert len(entries) == 3
+
+
+def test_own_entries_come_one_by_one_once_some_came_back_too_often(
+    opened: Open, redis_client: redis.Redis
+) -> None:
+    """Reading a thousand large ones at once may be what ends the worker."""
+    stream = opened()
+    stream.create_group()
+    add(redis_client, 5)
+    stream.read(5)
+    assert [len(stream.pending(5)) for _ in range(4)] == [5, 5, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://:p/ssW0rd@127.0.0.1:1/0", "redis://:p#ssW0rd@h:1/0", "redis://h:x/0?password=ssW0rd"],
+)
+def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
+    """Also where the password is what makes it none."""
+    with pytest.raises(ConfigError) as raised:
+        Stream(url, STREAM, GROUP, "me").length()
+    assert "ssW0rd" not in str(raised.value)
+    assert "REDIS_URL" in str(raised.value)
+
+
+def test_what_a_url_says_does_not_change_how_we_read(valkey_url: str, opened: Open) -> None:
+    """Replies stay bytes, and a blocking read may take its time."""
+    stream = opened(url=f"{valkey_url}?decode_responses=true&socket_timeout=0.01")
+    stream.client.set("a", "b")
+    assert stream.client.get("a") == b"b"
+
+
+def test_a_client_of_many_servers_is_refused(valkey_url: str) -> None:
+    """Sentinel is not supported, and says so before the first command."""
+    parts = urlsplit(valkey_url)
+    sentinel: Any = redis.Sentinel([(str(parts.hostname), parts.port)])  # type: ignore[no-untyped-call]
+    with pytest.raises(ConfigError, match="Sentinel and Cluster are not supported"):
+        Stream(sentinel.master_for("mymaster").connection_pool, STREAM, GROUP, "me")

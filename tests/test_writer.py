@@ -8,17 +8,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import neo4j
 import pytest
 import redis
 from cases import BASE, CASES
-from fix_neo4j import Server
+from fix_neo4j import Server, embedded_version
 from fix_proxy import Proxy
 
-from graphwriter.errors import ConfigError, DeadLetterLimit
+from graphwriter.embedded import Neo4j
+from graphwriter.errors import ConfigError, DeadLetterLimit, TooBig
 from graphwriter.graph import Graph, schema
+from graphwriter.graph.failures import Failure, classify
 from graphwriter.stream import DeadLetter, DeadLetters, Entry, Stream
 from graphwriter.stream.deadletters import Limit
 from graphwriter.writer import Writer
@@ -451,3 +454,73 @@ def test_two_writers_write_everything_once(
     one, two = (writer.counts for writer in writers)
     assert (one.written + two.written, one.unchanged + two.unchanged) == (3000, 0)
     assert min(one.written, two.written) > 0
+
+
+class Slow(Graph):
+    """A server so slow that even a sign of life runs into the time limit, as one under load is."""
+
+    def check(self) -> str:
+        """Answer as the server does then; it looks at the clock only every two seconds."""
+        raise TooBig("Neo.ClientError.Transaction.TransactionTimedOutClientConfiguration")
+
+
+def test_a_neo4j_too_slow_to_plan_is_waited_for(make: Make) -> None:
+    """Nothing but its two errors ever leaves a step."""
+    writer = make()
+    writer.graph = Slow(writer.graph.uri)
+    assert writer.run_once() == 0
+    assert "nothing was written" in str(writer.error)
+
+
+def test_a_store_that_takes_no_writes_is_not_read_for(
+    valkey_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """What came before it stays as it is, and is written once it takes writes again."""
+    server = Neo4j(data=tmp_path / "neo4j", version=embedded_version())
+    with server, Graph(server.url) as graph:
+        schema.apply(graph)
+    server.settings = {"server.databases.read_only": "neo4j"}
+    with server, Graph(server.url, retry=0.1) as graph:
+        writer = Writer(Stream(valkey_url, STREAM, GROUP, "me", block=0.05), graph)
+        writer.stream.create_group()
+        add(redis_client, [event(1)])
+        for _ in range(4):
+            assert writer.run_once() == 0
+        assert "takes no writes" in str(writer.error)
+        assert pending(redis_client) == {}
+    server.settings = {}
+    with server, Graph(server.url) as graph:
+        writer.graph = graph
+        until(lambda: writer.run_once() == 1)
+        assert graph.read("MATCH (p:Post) RETURN p.post_id AS id") == [{"id": "p1"}]
+
+
+def test_an_error_that_is_none_of_the_drivers_blames_no_event() -> None:
+    """Short of memory is not the event's fault; a value that cannot be packed is."""
+    for error in (MemoryError(), KeyError("x"), RecursionError()):
+        with pytest.raises(type(error)):
+            classify(error)
+    assert classify(OverflowError()) is Failure.DATA
+
+
+def test_a_stop_is_heard_between_entries_that_are_tried_alone(
+    make: Make, redis_client: redis.Redis, driver: neo4j.Driver
+) -> None:
+    """Each may take long: the rest stays pending, and its tries are not counted."""
+    add(redis_client, [event(n) for n in range(5)])
+    first = make()
+    first.run_once()
+    first.stream.read(5)
+    for _ in range(3):
+        first.stream.pending(5)
+    said: list[str] = []
+
+    def progress(doing: str) -> None:
+        said.append(doing)
+        if said.count("writing") == 2:
+            writer.stop()
+
+    writer = make(progress=progress)
+    writer.run()
+    assert (len(posts(driver)), len(pending(redis_client))) == (2, 3)
+    assert redis_client.hgetall(TRIES) == {}

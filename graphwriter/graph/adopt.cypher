@@ -1,6 +1,7 @@
 // Gives post nodes that another service made, (:Post {post_id}) without an address, their address
-// and the label Message. A placeholder that stands for the same address hands over what points to
-// it, and goes. [post_id, tg_channel_id, telegram_message_id]
+// and the label Message. A node that stands for the same address, a placeholder or a post of which
+// only links are known, hands over its links and their versions, and goes.
+// [post_id, tg_channel_id, telegram_message_id]
 UNWIND $claims AS claim
 MATCH (p:Post {post_id: claim[0]})
 SET p.post_id = claim[0]
@@ -10,7 +11,29 @@ WHERE NOT p:Message AND coalesce(p.tg_channel_id, claim[1]) = claim[1]
 OPTIONAL MATCH (m:Message {tg_channel_id: claim[1], telegram_message_id: claim[2]})
 SET m.telegram_message_id = claim[2]
 WITH claim, p, m
-WHERE m IS NULL OR NOT m:Post
+WHERE m IS NULL OR m.post_id IS NULL
+FOREACH (r IN CASE WHEN m.reply_version IS NULL THEN [] ELSE [(p)-[r:REPLIES_TO]->() | r] END |
+  DELETE r)
+FOREACH (r IN CASE WHEN m.author_version IS NULL THEN [] ELSE [(p)<-[r:AUTHOR_OF]-() | r] END |
+  DELETE r)
+FOREACH (r IN CASE WHEN m.forward_version IS NULL THEN []
+    ELSE [(p)-[r:FORWARDED_FROM|FORWARDED_FROM_POST]->() | r] END |
+  DELETE r)
+FOREACH (link IN [(m)-[r:REPLIES_TO]->(x) | [x, r]] |
+  FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
+    CREATE (p)-[n:REPLIES_TO]->(x) SET n = properties(r) DELETE r)))
+FOREACH (link IN [(m)-[r:FORWARDED_FROM]->(x) | [x, r]] |
+  FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
+    CREATE (p)-[n:FORWARDED_FROM]->(x) SET n = properties(r) DELETE r)))
+FOREACH (link IN [(m)-[r:FORWARDED_FROM_POST]->(x) | [x, r]] |
+  FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
+    CREATE (p)-[:FORWARDED_FROM_POST]->(x) DELETE r)))
+FOREACH (link IN [(m)<-[r:AUTHOR_OF]-(x) | [x, r]] |
+  FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
+    CREATE (x)-[n:AUTHOR_OF]->(p) SET n = properties(r) DELETE r)))
+SET p.reply_version = coalesce(m.reply_version, p.reply_version),
+  p.author_version = coalesce(m.author_version, p.author_version),
+  p.forward_version = coalesce(m.forward_version, p.forward_version)
 FOREACH (link IN [(x)-[r:REPLIES_TO]->(m) | [x, r]] |
   FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
     CREATE (x)-[n:REPLIES_TO]->(p) SET n.thread_id = r.thread_id DELETE r)))

@@ -7,6 +7,6 @@ WHERE NOT holder:Message
 OPTIONAL MATCH (m:Message {tg_channel_id: claim[1], telegram_message_id: claim[2]})
 WITH claim, holder, m
 WHERE claim[3] > coalesce(m.version, -1)
-RETURN claim, NOT holder:Message AND NOT coalesce(m:Post, false)
+RETURN claim, NOT holder:Message AND (m IS NULL OR m.post_id IS NULL)
   AND coalesce(holder.tg_channel_id, claim[1]) = claim[1]
   AND coalesce(holder.telegram_message_id, claim[2]) = claim[2] AS foreign

@@ -71,7 +71,13 @@ class Graph:
     def open(self) -> Graph:
         """Make the driver; it connects on first use. Raises ConfigError for a bad URI."""
         if self._driver is None:
-            if self.uri.partition("://")[0] not in SCHEMES:
+            scheme, _, rest = self.uri.partition("://")
+            if "@" in rest:
+                raise ConfigError(
+                    "NEO4J_URI holds a user or a password, which every log would show: set "
+                    "NEO4J_USER and NEO4J_PASSWORD or NEO4J_PASSWORD_FILE instead"
+                )
+            if scheme not in SCHEMES:
                 raise ConfigError(
                     f"NEO4J_URI is {self.uri!r}, expected one of {', '.join(SCHEMES)} before ://"
                 )
@@ -113,15 +119,22 @@ class Graph:
         return self._driver
 
     def check(self) -> str:
-        """Ask the database for a sign of life, once, and return the server's agent string.
+        """Ask the database whether it takes writes, and return the server's agent string.
+
+        Makes a node and rolls it back.
 
         Raises:
             Unavailable: no answer; a later call may get one.
             ConfigError: it answers, and refuses the user, the password or the database.
         """
         try:
-            with self.driver.session(database=self.database) as session:
-                return session.run("RETURN 1").consume().server.agent
+            with (
+                self.driver.session(database=self.database) as session,
+                session.begin_transaction(timeout=self._timeout) as tx,
+            ):
+                agent = tx.run("CREATE ()").consume().server.agent
+                tx.rollback()
+                return agent
         except Exception as error:  # noqa: BLE001 - classified, never swallowed
             raise self._ours(error) from None
 
@@ -193,9 +206,11 @@ class Graph:
             (post_id, (channel, message))
             for post_id, channel, message, _ in (r["claim"] for r in found if not r["foreign"])
         )
-        foreign = sorted(row["claim"] for row in found if row["foreign"])
+        # One address a post_id: the next time round the others find it taken.
+        claimed = sorted((row["claim"] for row in found if row["foreign"]), reverse=True)
+        foreign = {claim[0]: claim for claim in claimed}
         if foreign:
-            self.run(self._adopt, claims=foreign)
+            self.run(self._adopt, claims=list(foreign.values()))
         if taken:
             raise Taken(taken)
         return bool(foreign)

@@ -62,7 +62,10 @@ _BY_FAMILY = (
 
 
 def classify(error: Exception) -> Failure:
-    """Return what to do about an error that the driver raised while a batch was written."""
+    """Return what to do about an error that the driver raised while a batch was written.
+
+    Raises the error itself where it is none of the driver's, such as MemoryError.
+    """
     if isinstance(error, IncompleteCommit):
         return Failure.UNKNOWN
     if isinstance(error, AuthError | ConfigurationError | CertificateConfigurationError):
@@ -79,8 +82,9 @@ def classify(error: Exception) -> Failure:
         return Failure.TRANSIENT if isinstance(error, TransientError) else Failure.STORE
     if isinstance(error, DriverError | OSError):
         return Failure.TRANSIENT
-    # What is left is the driver refusing to pack a value: TypeError, ValueError, OverflowError.
-    return Failure.DATA
+    if isinstance(error, TypeError | ValueError | OverflowError):
+        return Failure.DATA  # the driver cannot pack a value
+    raise error  # none of the driver's: not the event's fault, and not ours to wait for
 
 
 def line(error: Exception) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from redis import ConnectionPool
@@ -31,6 +30,8 @@ Client = redis.Redis
 # The client takes the first word off the answers that it has a class for.
 _PASSING = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _PASSING_WORDS = ("BUSY", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
+
+_SCRIPT = "rror running script"
 
 
 class GroupGone(GraphwriterError):
@@ -61,9 +62,19 @@ def connect(source: str | ConnectionPool, *, timeout: float = 5.0, retries: int 
     }
     if isinstance(source, str):
         try:
-            return redis.Redis.from_url(source, **ours)
-        except ValueError as error:
-            raise ConfigError(f"REDIS_URL {safe(source)!r}: {error}") from None
+            client = redis.Redis.from_url(source)
+        except ValueError:
+            raise ConfigError(
+                f"REDIS_URL {safe(source)!r} is no URL of redis://, rediss:// or unix://; in a "
+                "password /, #, ? and @ stand as %2F, %23, %3F and %40"
+            ) from None
+        client.connection_pool.connection_kwargs.update(ours)  # also over what the URL says
+        return client
+    if "host" not in source.connection_kwargs and "path" not in source.connection_kwargs:
+        raise ConfigError(
+            f"redis_client connects by {type(source).__name__}, expected one of a single server: "
+            "Sentinel and Cluster are not supported"
+        )
     theirs = {
         key: value
         for key, value in source.connection_kwargs.items()
@@ -86,15 +97,13 @@ _IDENTITY = (
 
 
 def safe(url: str) -> str:
-    """Return `url` without its password, for messages."""
-    try:
-        parts = urlsplit(url)
-        if parts.password is None:
-            return url
-        host = parts.netloc.rpartition("@")[2]
-        return parts._replace(netloc=f"{parts.username or ''}:***@{host}").geturl()
-    except ValueError:
+    """Return `url` without its user and password, however they are written, for messages."""
+    scheme, mark, rest = url.partition("://")
+    if not mark:
         return "(not a URL)"
+    if "@" in rest:  # the last one: a password may hold one, and a / or # besides
+        rest = f"***@{rest.rpartition('@')[2]}"
+    return f"{scheme}://{rest.partition('?')[0]}"  # a password may also stand behind the ?
 
 
 def place(client: Client) -> str:
@@ -120,9 +129,11 @@ def ours(error: RedisError, where: str) -> GraphwriterError:
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
         return ConfigError(f"Redis at {where} refuses us: {text}")
     if isinstance(error, ResponseError):
-        if text.startswith(("NOGROUP", "UNBLOCKED")):
+        if text.startswith(("NOGROUP", "UNBLOCKED")) or (_SCRIPT in text and "NOGROUP" in text):
             return GroupGone(text)
         answer = text.rpartition("of pipeline caused error: ")[2]
+        if _SCRIPT in answer:  # before Redis 7 a script's error stands within another
+            answer = answer.rpartition(": -")[2]
         if not isinstance(error, _PASSING) and not answer.startswith(_PASSING_WORDS):
             return ConfigError(f"Redis at {where}: {text}")
     return Unavailable(f"Redis at {where} does not answer: {text}")

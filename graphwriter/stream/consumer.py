@@ -11,8 +11,15 @@ from graphwriter.stream.client import Client, GroupGone, connect, translated
 
 T = TypeVar("T")
 MARGIN = 5.0  # seconds that a blocking read's socket waits longer than the server blocks
+SUSPECT = 2  # deliveries above which an entry is tried alone: it may be what ends the worker
 EVERY = 2**31 - 1  # where Redis asks for a count: all that this consumer has in a range
 TRIES_KEPT = 7 * 24 * 3600  # seconds; the hash of tries goes by itself when nobody needs it
+
+# KEYS stream; ARGV first and last id. A page's number of entries and last id, without the entries.
+_COUNT = """
+local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', 1000)
+return {#found, found[#found] and found[#found][1]}
+"""
 
 
 class Entry(NamedTuple):
@@ -69,6 +76,8 @@ class Stream:
 
         Returns whether it was not there. Never `$`: entries added before would be lost.
         """
+        if any(row["name"] == self.group for row in self.groups()):
+            return False  # a Redis that is full refuses to make a group even where it is there
         with translated(self.client):
             try:
                 self.client.xgroup_create(self.name, self.group, id="0", mkstream=True)
@@ -83,8 +92,20 @@ class Stream:
         return self._read(b">", count, block=max(1, int(self.block * 1000)))
 
     def pending(self, count: int) -> list[Entry]:
-        """Return up to `count` of the oldest entries this consumer was given and has not acked."""
-        return self._read(b"0", count)
+        """Return up to `count` of the oldest entries this consumer was given and has not acked.
+
+        Only the oldest where some came back too often: reading them all may be what ends us.
+        """
+
+        def deliveries() -> list[int]:
+            rows: Any = self.client.xpending_range(
+                self.name, self.group, "-", "+", count, self.consumer
+            )
+            return [row["times_delivered"] for row in rows]
+
+        nobody: list[int] = []
+        often = max(self._grouped_call(deliveries, nobody), default=0) > SUSPECT
+        return self._read(b"0", 1 if often else count)
 
     def claim(self, idle: float, count: int, cursor: bytes = b"0-0") -> tuple[bytes, list[Entry]]:
         """Take over entries that some consumer has had for more than `idle` seconds.
@@ -113,8 +134,8 @@ class Stream:
 
     def try_alone(self, entry: Entry) -> int:
         """Count that `entry` is about to be tried alone, and return how often it was, with this."""
-        with translated(self.client):
-            pipe = self.client.pipeline()
+        with translated(self._reader):
+            pipe = self._reader.pipeline()  # a silent retry would count a try that never was
             pipe.hincrby(self._tries, entry.id.decode(), 1)
             pipe.expire(self._tries, TRIES_KEPT)
             return int(pipe.execute()[0])
@@ -164,9 +185,30 @@ class Stream:
         return "{}-{}".format(*min(needed)).encode() if needed else None
 
     def trim(self, before: bytes) -> int:
-        """Remove entries before the id, in whole nodes of the stream; return how many went."""
+        """Remove entries before the id, in whole nodes of the stream; return how many went.
+
+        One call removes about ten thousand, so that Redis serves others between two. It ends: ids
+        only rise, so nothing is added before one that was delivered.
+        """
+        removed = 0
+        while gone := self._trimmed(before):
+            removed += gone
+        return removed
+
+    def _trimmed(self, before: bytes) -> int:
         with translated(self.client):
             return int(self.client.xtrim(self.name, minid=before.decode(), approximate=True))
+
+    def count_before(self, before: bytes) -> int:
+        """Return how many entries lie before the id. Counted by Redis, a thousand at a time."""
+        count, start = 0, "-"
+        while True:
+            with translated(self.client):
+                found: Any = self.client.eval(_COUNT, 1, self.name, start, f"({before.decode()}")
+            if not found[0]:
+                return count
+            count += found[0]
+            start = f"({found[1].decode()}"
 
     def _read(self, start: bytes, count: int, block: int | None = None) -> list[Entry]:
         def step() -> list[Entry]:

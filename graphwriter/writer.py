@@ -123,7 +123,7 @@ class Writer:
             self._pause = min(self._pause * 2, PAUSES[1])
         self._progress("waiting" if self.error else "starting")
         try:
-            self.graph.check()
+            self.graph.check(writes=True)
             schema.apply(self.graph)
             # Planning takes seconds on a fresh server: hold no entries then.
             self.graph.write(fold(()))

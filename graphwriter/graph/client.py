@@ -118,10 +118,10 @@ class Graph:
         assert self._driver is not None
         return self._driver
 
-    def check(self) -> str:
-        """Ask the database whether it takes writes, and return the server's agent string.
+    def check(self, *, writes: bool = False) -> str:
+        """Ask the database for a sign of life, once, and return the server's agent string.
 
-        Makes a node and rolls it back.
+        With `writes` also whether it takes any: makes a node, and rolls it back.
 
         Raises:
             Unavailable: no answer; a later call may get one.
@@ -132,7 +132,7 @@ class Graph:
                 self.driver.session(database=self.database) as session,
                 session.begin_transaction(timeout=self._timeout) as tx,
             ):
-                agent = tx.run("CREATE ()").consume().server.agent
+                agent = tx.run("CREATE (:Message)" if writes else "RETURN 1").consume().server.agent
                 tx.rollback()
                 return agent
         except Exception as error:  # noqa: BLE001 - classified, never swallowed

@@ -65,7 +65,10 @@ def codes() -> list[str]:
         (2, "wrong usage"),
         (exit_code(DeadLetterLimit()), "too many dead letters: the producer must be wrong"),
         (exit_code(Unavailable()), "a server is away (workers wait instead)"),
-        (exit_code(NameTaken()), "another process works under this consumer name"),
+        (
+            exit_code(NameTaken()),
+            "another process works under this consumer name, or in this run directory",
+        ),
         (exit_code(ConfigError()), "a setting, a file or a server's set-up has to be mended"),
     ]
     lines = ["## Exit codes", "", "| code | meaning |", "|---|---|"]

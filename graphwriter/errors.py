@@ -45,7 +45,7 @@ class DeadLetterLimit(GraphwriterError):
 
 
 class NameTaken(GraphwriterError):
-    """Raised when another process already works under this consumer name."""
+    """Raised when another process works under this consumer name, or in this run directory."""
 
 
 # Exit codes of every command, after sysexits.h where it has one that fits.
@@ -54,7 +54,7 @@ EXIT_FAILED = 1  # the command ran and the answer is no, or an unexpected error 
 EXIT_USAGE = 2  # click's own: an option or argument is wrong
 EXIT_DEAD_LETTER_LIMIT = 65  # supervisord leaves the worker stopped
 EXIT_UNAVAILABLE = 69  # a server a command needs does not answer (workers wait instead)
-EXIT_NAME_TAKEN = 75  # another process holds the consumer name
+EXIT_NAME_TAKEN = 75  # another process holds the consumer name or the run directory
 EXIT_CONFIG = 78  # supervisord tries a few times, then says FATAL
 
 

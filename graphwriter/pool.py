@@ -18,6 +18,7 @@ from graphwriter.errors import ConfigError, Unavailable
 # Bytes of a path that a socket can be bound to: 107 on Linux, 103 on macOS, and supervisord appends
 # its process id at first.
 SOCKET = 96
+ENDING = 1.0  # seconds for a supervisor that was just killed to be gone
 
 
 def conf() -> Path:
@@ -35,7 +36,7 @@ def check(directory: Path) -> None:
         ConfigError: its path is too long for the supervisor's socket.
     """
     lock = _lock(directory)
-    lock.take()
+    lock.take(wait=ENDING)
     lock.release()
 
 
@@ -50,6 +51,14 @@ def _lock(directory: Path) -> state.Lock:
         directory / "pool.lock",
         f"process {{pid}} already runs a pool in {directory}: stop it, or choose another --run-dir",
     )
+
+
+def _there(worker: state.State, begun: float) -> bool:
+    """Return whether this is no file that a worker left which was killed long ago.
+
+    One of a killed supervisor may still be there: ours waits for its name.
+    """
+    return worker.started >= begun or state.alive(worker.pid)
 
 
 class Pool:
@@ -86,7 +95,7 @@ class Pool:
             ConfigError: the supervisor ended, or the workers did not come up in `wait` seconds.
         """
         lock = _lock(self.directory)
-        lock.take()
+        lock.take(wait=ENDING)
         begun = time.time()
         programs = Path(sys.executable).parent  # where graphwriter-worker lies beside python
         self._process = subprocess.Popen(
@@ -108,8 +117,7 @@ class Pool:
         # The supervisor's, not ours: where we are killed it stays, and is still this directory's.
         lock.hand_over(self._process.pid)
         deadline = time.monotonic() + wait
-        # Files of earlier workers, that were killed, are no sign of life.
-        while sum(each.started >= begun for each in self.workers()) < self.config.workers:
+        while sum(_there(each, begun) for each in self.workers()) < self.config.workers:
             if self._process.poll() is not None:
                 raise ConfigError(f"supervisord ended with code {self._process.returncode}")
             if time.monotonic() > deadline:

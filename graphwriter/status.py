@@ -15,16 +15,23 @@ from graphwriter.stream import DeadLetters, Stream
 def read(stream: Stream, directory: Path) -> dict[str, Any]:
     """Return the state of the stream, its group, the workers of this machine, the dead letters.
 
-    `unread` is None where Redis does not know it. Ages are in seconds. Raises what `Stream` does.
+    `unread` is None where Redis does not know it. Ages are in seconds. A worker that was killed is
+    there, not `alive`, until another of its name has started. Raises what `Stream` does.
     """
     found = next((row for row in stream.groups() if row["name"] == stream.group), None)
     now = time.time()
-    workers = []
-    for worker in state.read_all(directory):
+    newest: dict[
+        str, state.State
+    ] = {}  # by name: one that was killed on another server left a file
+    for worker in sorted(state.read_all(directory), key=lambda each: each.progress):
         if (worker.stream, worker.group) == (stream.name, stream.group):
-            told: dict[str, Any] = msgspec.to_builtins(worker)
-            told["progress_age"] = round(now - worker.progress, 1)
-            workers.append(told)
+            newest[worker.consumer] = worker
+    workers = []
+    for _, worker in sorted(newest.items()):
+        told: dict[str, Any] = msgspec.to_builtins(worker)
+        told["progress_age"] = round(now - worker.progress, 1)
+        told["alive"] = state.alive(worker.pid)
+        workers.append(told)
     return {
         "stream": stream.name,
         "length": stream.length(),

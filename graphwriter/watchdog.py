@@ -27,6 +27,8 @@ def run(directory: Path, patience: float) -> None:
     Args:
         patience: seconds without progress after which a worker is ended.
     """
+    from xmlrpc.client import Fault
+
     from supervisor import childutils
 
     rpc = childutils.getRPCInterface(os.environ)
@@ -36,7 +38,11 @@ def run(directory: Path, patience: float) -> None:
         except (EOFError, ValueError):
             return  # supervisord is gone
         if headers["eventname"].startswith("TICK"):
-            running = {info["pid"] for info in rpc.supervisor.getAllProcessInfo() if info["pid"]}
+            try:
+                programs = rpc.supervisor.getAllProcessInfo()
+            except Fault:
+                return  # supervisord is shutting down, and answers nothing more
+            running = {info["pid"] for info in programs if info["pid"]}
             sweep(directory, patience, running, time.monotonic())
         childutils.listener.ok()
 

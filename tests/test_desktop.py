@@ -468,17 +468,23 @@ def test_topics_of_one_chat_are_none_of_another(export: Any) -> None:
 # What is no export, or no whole one
 
 
+HINT = "events, one a line, go through `graphwriter publish`"
+
+
 @pytest.mark.parametrize(
     ("data", "error"),
     [
         (b"", " is empty"),
         (b" \n ", " is empty"),
-        (b"<html></html>", " is no Telegram export"),
-        (b"[1, 2]", " is no Telegram export"),
-        (b"\x1f\x8b\x08\x00", " is no Telegram export"),
-        (b'"text"', " is no Telegram export"),
-        (b"{}", " is no Telegram export with chats: it has no messages"),
-        (b'{"messages": {}, "chats": []}', " is no Telegram export with chats: it has no messages"),
+        (b"<html></html>", " is no Telegram export; " + HINT),
+        (b"[1, 2]", " is no Telegram export; " + HINT),
+        (b"\x1f\x8b\x08\x00", " is no Telegram export; " + HINT),
+        (b'"text"', " is no Telegram export; " + HINT),
+        (b"{}", " is no Telegram export with chats: it has no messages; " + HINT),
+        (
+            b'{"messages": {}, "chats": []}',
+            " is no Telegram export with chats: it has no messages; " + HINT,
+        ),
         (b'{"a": 1]', ", byte 7: expected a key or }, found ']'"),
         (b'{"a": }', ", byte 6: expected a value, found '}'"),
     ],

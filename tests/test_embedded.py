@@ -80,6 +80,19 @@ def test_valkey_keeps_its_data_and_port_over_stop_and_kill(data: Path) -> None:
         assert set_and_get(server.start().url) == b"two"
 
 
+def test_the_same_data_is_served_on_the_same_port_unless_that_is_taken(data: Path) -> None:
+    with started(Valkey(data=data)) as first:
+        port = first.port
+    assert port is not None
+    with started(Valkey(data=data)) as second:
+        assert second.port == port
+    with socket.create_server(("127.0.0.1", port)), started(Valkey(data=data)) as third:
+        assert third.port != port
+    (data / "port").write_text("no port")
+    with started(Valkey(data=data)) as fourth:
+        assert fourth.running
+
+
 def test_valkey_takes_settings_and_never_evicts(data: Path) -> None:
     with (
         started(Valkey(data=data, config={"appendfsync": "always"})) as server,

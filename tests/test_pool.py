@@ -24,11 +24,12 @@ from supervisor.xmlrpc import SupervisorTransport
 from graphwriter import status
 from graphwriter.config import Config, load
 from graphwriter.embedded import Neo4j
-from graphwriter.errors import EXIT_CONFIG, EXIT_DEAD_LETTER_LIMIT, EXIT_NAME_TAKEN
+from graphwriter.errors import EXIT_CONFIG, EXIT_DEAD_LETTER_LIMIT, EXIT_NAME_TAKEN, NameTaken
 from graphwriter.pool import Pool, conf
 from graphwriter.producers.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream import Stream
+from graphwriter.worker import SETTLED
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 HOST = socket.gethostname().split(".")[0]
@@ -196,12 +197,11 @@ def test_a_stuck_worker_is_ended_by_the_watchdog_and_started_again(
 def test_too_many_dead_letters_leave_the_worker_stopped(
     start: Start, environ: dict[str, str], redis_client: redis.Redis
 ) -> None:
-    """The producer must be wrong: exit code 65, and supervisord leaves it at that."""
-    pool = start(GRAPH_WRITER_WORKERS="1", GRAPH_WRITER_DEAD_LEAST="50")
-    until(lambda: supervisor(pool)[0]["statename"] == "RUNNING")
+    """The producer must be wrong: exit code 65, and supervisord leaves it at that, at once."""
     for number in range(60):
         redis_client.xadd(STREAM, {"data": f"broken {number}"})
-    until(lambda: supervisor(pool)[0]["statename"] != "RUNNING")
+    pool = start(GRAPH_WRITER_WORKERS="1", GRAPH_WRITER_DEAD_LEAST="50")
+    until(lambda: supervisor(pool)[0]["statename"] not in ("STARTING", "RUNNING"))
     (worker,) = supervisor(pool)
     assert worker["statename"] == "EXITED"
     assert worker["exitstatus"] == EXIT_DEAD_LETTER_LIMIT
@@ -214,6 +214,20 @@ def test_a_second_worker_of_one_name_is_turned_away(start: Start, environ: dict[
     assert done.returncode == EXIT_NAME_TAKEN
     assert f"process {names(pool)[f'{HOST}-00']} already works" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_second_pool_in_one_directory_is_turned_away_until_the_first_is_gone(
+    start: Start,
+) -> None:
+    """Before it starts anything; the lock goes with the supervisor."""
+    pool = start()
+    before = names(pool)
+    with pytest.raises(NameTaken, match=f"process {pool.pid} already runs a pool in "):
+        start()
+    assert names(pool) == before
+    pool.stop()
+    assert not pool.alive
+    assert start().alive
 
 
 def test_abort_prints_where_the_worker_is(environ: dict[str, str]) -> None:
@@ -261,7 +275,9 @@ def test_the_configuration_ties_in_with_the_settings() -> None:
     parsed = configparser.RawConfigParser(inline_comment_prefixes=(";",))
     parsed.read(conf())
     section, defaults = parsed["program:worker"], Config()
-    assert section.getint("stopwaitsecs") == defaults.stop_wait
+    assert section["stopwaitsecs"] == "%(ENV_GRAPH_WRITER_STOP_WAIT)s"
+    assert int(section["startsecs"]) < SETTLED
+    assert defaults.stop_wait > 2 * (defaults.timeout + defaults.retry)
     assert section.getint("exitcodes") == EXIT_DEAD_LETTER_LIMIT
     assert section["autorestart"] == "unexpected"
     assert section["stopsignal"] == "TERM"

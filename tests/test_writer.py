@@ -459,7 +459,7 @@ def test_two_writers_write_everything_once(
 class Slow(Graph):
     """A server so slow that even a sign of life runs into the time limit, as one under load is."""
 
-    def check(self, *, writes: bool = False) -> str:
+    def check(self, *, writes: bool = False) -> str:  # noqa: ARG002 - the real one's
         """Answer as the server does then; it looks at the clock only every two seconds."""
         raise TooBig("Neo.ClientError.Transaction.TransactionTimedOutClientConfiguration")
 

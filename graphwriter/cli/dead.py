@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections import Counter
+from itertools import islice
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from graphwriter.cli.options import CONTEXT, REDIS, settings
-from graphwriter.cli.output import as_json, echo_json, table
+from graphwriter.cli.output import as_json, counted, echo_json, plain, table, utc
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED
 
 if TYPE_CHECKING:  # the driver is not needed for --help
     from graphwriter.stream import DeadLetter, DeadLetters
+
+SHOWN = 50  # dead letters in a table unless --limit says otherwise
+LIMIT = f"At most; without it {SHOWN} in the table, and all with --json."
+WIDE = 120  # columns of a terminal in which both ids have room beside the error
 
 
 @click.group("dead", context_settings=CONTEXT)
@@ -35,16 +40,28 @@ def _letters(config: Config) -> DeadLetters:
 
 def _chosen(
     letters: DeadLetters, ids: tuple[str, ...], reason: str | None, everything: bool
-) -> Iterator[DeadLetter]:
-    """Return the letters that the arguments name, by their own or their source's id."""
-    if not ids and not reason and not everything:
-        raise click.UsageError("name the dead letters: IDs, --reason or --all")
+) -> tuple[list[DeadLetter], list[str]]:
+    """Return the letters that the arguments name, without their fields, and the ids not found.
+
+    An id is a letter's own or its source entry's.
+    """
+    if [bool(ids), reason is not None, everything].count(True) != 1:
+        raise click.UsageError("name the dead letters by one of: IDs, --reason, --all")
     named = {*ids}
-    return (
-        letter
+    found = [
+        letter._replace(fields={}, error="")  # of many only what is needed
         for letter in letters.list(reason)
         if not named or letter.id in named or letter.source_id in named
+    ]
+    known = {letter.id for letter in found} | {letter.source_id for letter in found}
+    return found, sorted(named - known)
+
+
+def _not_there(ids: list[str]) -> NoReturn:
+    click.echo(
+        f"graphwriter: no dead letter {', '.join(ids)}: see `graphwriter dead list`", err=True
     )
+    sys.exit(EXIT_FAILED)
 
 
 def chosen_by(function: click.decorators.FC) -> click.decorators.FC:
@@ -68,27 +85,29 @@ def _summary(letter: DeadLetter) -> dict[str, object]:
 
 @command.command("list", context_settings=CONTEXT)
 @click.option("--reason", metavar="WORD", help="Only those with this reason.")
-@click.option("--limit", type=click.IntRange(1), default=None, metavar="NUMBER", help="At most.")
+@click.option("--limit", type=click.IntRange(1), default=None, metavar="NUMBER", help=LIMIT)
 @as_json
 @settings(*REDIS)
 def list_(config: Config, reason: str | None, limit: int | None, json: bool) -> None:
     """List dead letters, oldest first, one for each source entry."""
     found = _letters(config).list(reason)
-    rows = (_summary(letter) for number, letter in enumerate(found) if not limit or number < limit)
     if json:
-        for row in rows:
-            echo_json(row)
+        for letter in islice(found, limit):
+            echo_json(_summary(letter))
         return
-    shown = [
-        [
-            row["source_id"],
-            time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(float(str(row["time"])))),
-            row["reason"],
-            row["error"],
-        ]
-        for row in rows
+    wide = shutil.get_terminal_size().columns >= WIDE
+    rows = [
+        [*([x.id] if wide else []), x.source_id, utc(x.time), x.reason, x.error]
+        for x in islice(found, limit or SHOWN)
     ]
-    table(["source entry", "time (UTC)", "reason", "error"], shown, empty="no dead letters")
+    columns = [*(["id"] if wide else []), "source entry", "time (UTC)", "reason", "error"]
+    table(columns, rows, empty="no dead letters")
+    reasons = Counter(letter.reason for letter in found)
+    if more := reasons.total():
+        reasons.update(row[-2] for row in rows)
+        click.echo(f"… and {more:,} more; by reason:")
+        for word, number in reasons.most_common():
+            click.echo(f"  {plain(word)}: {number:,}")
 
 
 @command.command("show", context_settings=CONTEXT)
@@ -106,11 +125,11 @@ def show(config: Config, id: str, json: bool) -> None:  # noqa: A002 - the argum
             if json:
                 echo_json({**_summary(letter), "fields": entry})
             else:
-                for name, value in {**_summary(letter), **entry}.items():
-                    click.echo(f"{name}: {value}")
+                summary = {**_summary(letter), "time": f"{utc(letter.time)} (UTC)"}
+                for name, value in [*summary.items(), *entry.items()]:
+                    click.echo(f"{plain(name)}: {plain(value)}")
             return
-    click.echo(f"graphwriter: no dead letter {id}: see `graphwriter dead list`", err=True)
-    sys.exit(EXIT_FAILED)
+    _not_there([id])
 
 
 @command.command("replay", context_settings=CONTEXT)
@@ -122,8 +141,10 @@ def replay(config: Config, ids: tuple[str, ...], reason: str | None, everything:
     Safe while workers run, and to run twice: what is written already changes nothing.
     """
     letters = _letters(config)
-    done = letters.replay(_chosen(letters, ids, reason, everything))
-    click.echo(f"replayed {done}")
+    chosen, missing = _chosen(letters, ids, reason, everything)
+    click.echo(f"replayed {letters.replay(chosen):,}")
+    if missing:
+        _not_there(missing)
 
 
 @command.command("purge", context_settings=CONTEXT)
@@ -135,7 +156,9 @@ def purge(
 ) -> None:
     """Delete dead letters for good."""
     letters = _letters(config)
-    chosen = _chosen(letters, ids, reason, everything)
-    if not yes:
-        click.confirm("They cannot be had back. Delete them?", abort=True)
-    click.echo(f"purged {letters.purge(chosen)}")
+    chosen, missing = _chosen(letters, ids, reason, everything)
+    if chosen and not yes:
+        click.confirm(f"Delete {counted(len(chosen), 'dead letter')} for good?", abort=True)
+    click.echo(f"purged {letters.purge(chosen):,}")
+    if missing:
+        _not_there(missing)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -14,14 +16,15 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import click
 
 from graphwriter.cli.options import CONTEXT, settings
-from graphwriter.cli.output import table
+from graphwriter.cli.output import counted, table
+from graphwriter.cli.sending import read
 from graphwriter.config import Config, load
 from graphwriter.errors import BadEvent, ConfigError, Unavailable
 
 if TYPE_CHECKING:  # the drivers are not needed for --help
     from graphwriter.graph import Graph
     from graphwriter.pool import Pool
-    from graphwriter.stream import Stream
+    from graphwriter.stream import DeadLetters, Stream
 
 STREAM = "stream:graphwriter:demo"  # never the stream of a pipeline in use
 READY = 120  # seconds for the workers to find both servers and plan the statement
@@ -62,9 +65,14 @@ def command(config: Config, export: str | None, count: int, seed: int) -> None:
     Starts Valkey, Neo4j and a pool of workers, publishes events, some of them broken, and asks the
     graph. With EXPORT it is your own Telegram Desktop export (result.json) instead. Everything is
     removed in the end.
+
+    Where REDIS_URL or NEO4J_URI is set, that server is used: a graph that is not empty is refused,
+    and what the demo writes to it stays there.
     """
     if export and not Path(export).exists():
         raise ConfigError(f"{export}: there is no such file; give the path of a result.json")
+    # The servers are ended by their own care, but supervisord and the stream only by ours.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     data = Path(tempfile.mkdtemp(prefix="graphwriter-demo-"))
     try:
         _run(config, data, export, count, seed)
@@ -78,9 +86,10 @@ def _run(config: Config, data: Path, export: str | None, count: int, seed: int) 
     from graphwriter.graph import schema
     from graphwriter.pool import Pool
     from graphwriter.producers.demo import Demo
-    from graphwriter.stream import Stream
+    from graphwriter.stream import DeadLetters, Stream
+    from graphwriter.stream.client import translated
 
-    with servers.running(data) as variables:
+    with servers.running(data, os.environ) as variables:
         variables |= {"GRAPH_WRITER_STREAM": STREAM, "GRAPH_WRITER_BLOCK": "0.2"}
         chosen = load({**os.environ, **variables}, workers=config.workers)
         run = data / "run"
@@ -94,20 +103,32 @@ def _run(config: Config, data: Path, export: str | None, count: int, seed: int) 
                 )
             schema.apply(graph)
             pool = Pool(chosen, run, variables, log)
-            pool.start()
-            _ready(pool)
-            click.echo(f"Pool     supervisord with {chosen.workers} workers\n")
             stream = Stream(chosen.redis_url, STREAM, chosen.group, "demo")
-            demo = Demo(count, seed)
+            letters = DeadLetters(stream.client, STREAM, chosen.group)
+            demo, counts = Demo(count, seed), Counter[str]()
             try:
-                events = _messages(Path(export)) if export else demo
+                pool.start()
+                _ready(pool)
+                click.echo(f"Pool     supervisord with {counted(chosen.workers, 'worker')}\n")
+                events = _messages(Path(export), counts) if export else demo
                 took = _write(chosen, stream, pool, events)
+                pool.stop()
+                total, dead = stream.length(), len(letters)
+                click.echo(
+                    f"\n{total - dead:,} of {counted(total, 'entry')} written, {dead:,} kept as "
+                    f"dead letters, in {took:.1f} s"
+                )
+                click.echo(f"{read(counts)}\n" if export else "")
+                _answers(graph)
+                if not export:
+                    click.echo(
+                        f"\nBroken events: {demo.planted['broken']:,} planted, {dead:,} kept"
+                    )
+                _dead(letters)
             finally:
                 pool.stop()
-            click.echo(f"\n{stream.length():,} entries written in {took:.1f} s\n")
-            _answers(graph)
-            _dead(stream, 0 if export else demo.planted["broken"])
-            stream.client.delete(STREAM, f"{{{STREAM}}}:dead")
+                with translated(stream.client):
+                    stream.client.delete(STREAM, letters.name)
 
 
 def _ready(pool: Pool) -> None:
@@ -119,13 +140,13 @@ def _ready(pool: Pool) -> None:
         time.sleep(0.05)
 
 
-def _messages(export: Path) -> Iterable[Any]:
+def _messages(export: Path, counts: Counter[str]) -> Iterable[Any]:
     from graphwriter.producers import desktop
 
     def rejected(place: str, error: BadEvent) -> None:
         click.echo(f"left out {place}: {error}", err=True)
 
-    return desktop.events(export, rejected=rejected)
+    return desktop.events(export, rejected=rejected, counts=counts)
 
 
 def _write(config: Config, stream: Stream, pool: Pool, events: Iterable[Any]) -> float:
@@ -134,7 +155,7 @@ def _write(config: Config, stream: Stream, pool: Pool, events: Iterable[Any]) ->
     from graphwriter.producers.publisher import EventPublisher
 
     start = shown = time.monotonic()
-    click.echo("  time   published     written   unread  dead   by worker")
+    click.echo("  time   published     written   unread  dead   read by worker")
     with EventPublisher(config.redis_url, STREAM) as publisher:
         for event in events:
             publisher.publish(event)
@@ -173,7 +194,7 @@ def _answers(graph: Graph) -> None:
         cells = [[_cell(value) for value in row.values()] for row in rows]
         table(list(rows[0]) if rows else [], cells, empty="(none)")
         click.echo()
-    table(["link", "number"], [[row["link"], row["number"]] for row in graph.read(LINKS)])
+    table(["link", "number"], [[x["link"], f"{x['number']:,}"] for x in graph.read(LINKS)])
     waiting = graph.read(WAITING)[0]["number"]
     click.echo(f"\nMessages that something points to and that have not arrived: {waiting:,}")
 
@@ -185,15 +206,13 @@ def _cell(value: Any) -> Any:
     return value[:36] if isinstance(value, str) else value
 
 
-def _dead(stream: Stream, planted: int) -> None:
-    from graphwriter.stream import DeadLetters
-
-    letters = list(DeadLetters(stream.client, STREAM, stream.group).list())
-    click.echo(f"\nBroken events: {planted} planted, {len(letters)} kept as dead letters")
+def _dead(dead: DeadLetters) -> None:
+    letters = list(dead.list())
     reasons = Counter(letter.reason for letter in letters)
     samples = {letter.reason: letter.error for letter in reversed(letters)}
+    click.echo()
     table(
         ["reason", "number", "the first one says"],
-        [[reason, number, samples[reason]] for reason, number in reasons.most_common()],
+        [[reason, f"{number:,}", samples[reason]] for reason, number in reasons.most_common()],
         empty="no dead letters",
     )

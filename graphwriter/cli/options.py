@@ -21,6 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 # Settings by what they are about, for `settings`.
 REDIS = ("redis_url", "stream", "group")
 NEO4J = ("neo4j_uri", "neo4j_user", "neo4j_database")
+SHARES = ("dead_share",)  # floats that are no times
 
 
 def settings(*names: str) -> Callable[[F], F]:
@@ -64,6 +65,7 @@ def _flag(setting: Any) -> Callable[[Any], Any]:
     if setting.type == "bool":
         return click.option(f"{name}/--no-{name[2:]}", default=None, help=text)
     kind = {"int": "NUMBER", "float": "SECONDS"}.get(setting.type, "TEXT")
+    kind = "NUMBER" if setting.name in SHARES else kind
     return click.option(name, default=None, metavar=kind, help=text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -32,11 +33,26 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "n
         return
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        numeric = all(isinstance(row[columns.index(name)], int | float) for row in rows)
+        numeric = all(_digits(row[columns.index(name)]) for row in rows)
         shown.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(plain(cell)) for cell in row))
     Console().print(shown)
+
+
+def _digits(cell: Any) -> bool:
+    return str(cell).replace(",", "").replace(".", "").isdigit()
+
+
+def counted(number: int, noun: str) -> str:
+    """Return such as `1 entry`, `2 entries`, `10,000 events`."""
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else many}"
+
+
+def utc(seconds: float) -> str:
+    """Return a time of seconds since 1970 as people read it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
 
 
 def plain(cell: Any) -> str:

@@ -82,12 +82,15 @@ def adopt(config: Config) -> None:
         graph.check()
         schema.apply(graph)
         adopted, left = schema.adopt(graph)
-    click.echo(f"adopted {adopted}, left for their events: {left}")
+    click.echo(f"adopted {adopted:,}, left for their events: {left:,}")
 
 
 @command.command("event", context_settings=CONTEXT)
 def event() -> None:
-    """Print the JSON Schema of an event (form (a)), for producers in other languages."""
+    """Print the JSON Schema of an event.
+
+    It is that of the object in the field `data`, for producers in other languages.
+    """
     from graphwriter import wire
 
     echo_json(wire.json_schema())

@@ -1,9 +1,9 @@
-"""The servers a pool on one machine needs: those the environment names, else embedded ones."""
+"""The servers a pool on one machine needs: those that are named, else embedded ones."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -13,32 +13,63 @@ from graphwriter.errors import ConfigError
 
 
 @contextmanager
-def running(data: Path, heap: str = "512m") -> Iterator[dict[str, str]]:
-    """Start what REDIS_URL and NEO4J_URI do not name, with its data in `data`.
+def running(
+    data: Path | None, environ: Mapping[str, str], heap: str = "512m"
+) -> Iterator[dict[str, str]]:
+    """Start what REDIS_URL and NEO4J_URI of `environ` do not name, with its data in `data`.
 
-    Yields the variables for workers; stops what was started in the end. Blocks for some seconds,
+    None is a directory of the user's own, which is looked for only if something is to be started.
+    Yields the variables that name what was started; stops it in the end. Blocks for some seconds,
     the first time until Neo4j's jars are fetched.
+
+    Raises:
+        ConfigError: `data` cannot be used, or NEO4J_PASSWORD is set without NEO4J_URI.
+        Unavailable: a server did not come up, or the extra `embedded` is not installed.
     """
     with ExitStack() as stack:
         variables: dict[str, str] = {}
-        if not (os.environ.get("REDIS_URL") or os.environ.get("REDIS_URL_FILE")):
+        if not (environ.get("REDIS_URL") or environ.get("REDIS_URL_FILE")):
             from graphwriter.embedded import Valkey
 
+            data = _usable(data)
             valkey = stack.enter_context(Valkey(data=data / "valkey"))
             variables["REDIS_URL"] = valkey.url
             click.echo(f"Valkey   {valkey.url}")
-        if not os.environ.get("NEO4J_URI"):
-            if os.environ.get("NEO4J_PASSWORD") or os.environ.get("NEO4J_PASSWORD_FILE"):
+        if not environ.get("NEO4J_URI"):
+            if environ.get("NEO4J_PASSWORD") or environ.get("NEO4J_PASSWORD_FILE"):
                 raise ConfigError("NEO4J_PASSWORD is set, but NEO4J_URI is not: set both or none")
             from graphwriter.embedded import Neo4j, jars
             from graphwriter.embedded.neo4j import LATEST
 
+            data = _usable(data)
             jars.classpath(LATEST, progress=_fetching)
             click.echo("Neo4j    starting …")
             neo4j = stack.enter_context(Neo4j(data=data / "neo4j", heap=heap))
             variables["NEO4J_URI"] = neo4j.url
             click.echo(f"Neo4j    {neo4j.url}  (any user and password)")
         yield variables
+
+
+def data_directory() -> Path:
+    """Return where embedded servers keep their data unless told otherwise."""
+    from graphwriter.embedded.service import needs
+
+    path: Path = needs("platformdirs").user_data_path("graphwriter")
+    return path
+
+
+def _usable(data: Path | None) -> Path:
+    """Return the directory for data, made if missing. Raises ConfigError if it cannot be used."""
+    data = data_directory() if data is None else data
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ConfigError(f"--data {data}: it is a file, not a directory") from None
+    except OSError as error:
+        raise ConfigError(f"--data {data}: {error.strerror}") from None
+    if not os.access(data, os.W_OK | os.X_OK):
+        raise ConfigError(f"--data {data}: we may not write to it")
+    return data
 
 
 def _fetching(done: int, total: int, size: int) -> None:

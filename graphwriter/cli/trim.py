@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from graphwriter.cli.options import CONTEXT, REDIS, settings
+from graphwriter.cli.output import counted
 from graphwriter.config import Config
 
 
@@ -25,6 +26,7 @@ def command(config: Config, dry_run: bool) -> None:
         click.echo(f"{config.stream} has no consumer group: nobody has acknowledged anything")
         return
     if dry_run:
-        click.echo(f"everything before {oldest.decode()} could go")
+        most = counted(stream.count_before(oldest), "entry")
+        click.echo(f"at most {most} could go: those before {oldest.decode()}")
     else:
-        click.echo(f"removed {stream.trim(oldest)} entries before {oldest.decode()}")
+        click.echo(f"removed {counted(stream.trim(oldest), 'entry')} before {oldest.decode()}")

@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import stat
+import sys
 import time
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from graphwriter.cli.options import CONTEXT, REDIS, settings
+from graphwriter.cli.output import counted
 from graphwriter.config import Config, load
+from graphwriter.errors import EXIT_FAILED, Unavailable
+
+if TYPE_CHECKING:  # the drivers are not needed for --help
+    from graphwriter.pool import Pool
+
+ALONE = (
+    15.0  # seconds without a worker until the pool is given up; supervisord's pauses are shorter
+)
 
 
 @click.command("up", context_settings=CONTEXT)
-@click.option("--data", metavar="DIR", default=None, help="Where embedded servers keep their data.")
+@click.option(
+    "--data",
+    metavar="DIR",
+    default=None,
+    help="Where embedded servers keep their data; default the user's data directory, such as "
+    "~/.local/share/graphwriter.",
+)
 @settings(*REDIS, "workers", "batch_size", "text", "run_dir")
 def command(config: Config, data: str | None) -> None:
     """Run a pool of workers until Ctrl-C or SIGTERM.
 
     REDIS_URL and NEO4J_URI name the servers. One that is not set is started here, embedded, and
-    keeps its data from one time to the next.
+    keeps its data and its port from one time to the next; a line to paste says how other commands
+    find it. The exit code is 1 when no worker is left.
     """
+    from graphwriter import pool
     from graphwriter.cli import servers
-    from graphwriter.pool import Pool
 
+    _append()
     stopping = False
 
     def stop(*_: object) -> None:
@@ -33,33 +56,80 @@ def command(config: Config, data: str | None) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    with servers.running(Path(data) if data else _data()) as variables:
-        variables |= _flags(config)
+    pool.check(config.directory())
+    flags = _flags()
+    with servers.running(Path(data) if data else None, {**os.environ, **flags}) as started:
+        if started:
+            click.echo(f"Data     {data or servers.data_directory()}")
+            said = " ".join(f"{name}={value}" for name, value in started.items())
+            click.echo(f"For other commands:\n\n    export {said}\n")
+        variables = flags | started
         chosen = load({**os.environ, **variables})
-        pool = Pool(chosen, chosen.directory(), variables)
-        pool.start()
-        click.echo(f"Pool     {config.workers} workers; see `graphwriter status`; Ctrl-C stops")
+        _apply_schema(chosen)
+        workers = pool.Pool(chosen, chosen.directory(), variables)
+        workers.start()
+        shown = counted(chosen.workers, "worker")
+        click.echo(f"Pool     {shown}; see `graphwriter status`; Ctrl-C stops")
         try:
-            while pool.running and not stopping:
-                time.sleep(0.2)
+            ended = watch(workers, lambda: stopping)
         finally:
             click.echo("stopping: the batches in hand are finished first")
-            pool.stop()
+            workers.stop()
+    if ended:
+        click.echo(f"graphwriter: {ended}: see the lines above", err=True)
+        sys.exit(EXIT_FAILED)
 
 
-def _flags(config: Config) -> dict[str, str]:
-    """Return the variables that hand our flags on to the workers, secrets left out."""
-    from dataclasses import fields
+def _append() -> None:
+    """Make what we and supervisord write to one file come one after another.
 
-    return {
-        setting.metadata["variable"]: str(value)
+    supervisord opens /dev/stdout anew for the workers' lines. In a file that a shell opened for us
+    that is a second position: without O_APPEND each would write over what the other wrote.
+    """
+    for descriptor in (1, 2):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_APPEND)
+
+
+def _apply_schema(config: Config) -> None:
+    """Make the constraints, so that the workers need not all try it at once.
+
+    Where Neo4j is away that is left to them: they wait for it.
+    """
+    from graphwriter import worker
+    from graphwriter.graph import schema
+
+    with worker.connect(config) as graph:
+        try:
+            graph.check()
+            schema.apply(graph)
+        except Unavailable as error:
+            click.echo(f"graphwriter: {error}; the workers wait for it", err=True)
+
+
+def watch(pool: Pool, stopping: Callable[[], bool]) -> str | None:
+    """Block until told to stop; return why the pool ended by itself, if it did."""
+    seen = time.monotonic()
+    while not stopping():
+        if not pool.running:
+            return "supervisord has ended"
+        if pool.alive:
+            seen = time.monotonic()
+        elif time.monotonic() - seen > ALONE:
+            return f"no worker has been alive for {ALONE:.0f} s"
+        time.sleep(0.2)
+    return None
+
+
+def _flags() -> dict[str, str]:
+    """Return the variables that hand our flags on to the workers; no flag is a secret."""
+    given = click.get_current_context().params
+    variables = {
+        setting.metadata["variable"]: str(given[setting.name])
         for setting in fields(Config)
-        if not setting.metadata.get("secret")
-        and (value := getattr(config, setting.name)) != setting.default
+        if given.get(setting.name) is not None
     }
-
-
-def _data() -> Path:
-    from platformdirs import user_data_path
-
-    return user_data_path("graphwriter")
+    if "REDIS_URL" in variables:
+        variables["REDIS_URL_FILE"] = ""  # beside a URL it would be refused
+    return variables

@@ -37,7 +37,8 @@ class Service(ABC):
     """One server on this machine, with its data in `data` and listening on `port` of 127.0.0.1.
 
     The constructor only stores. `start()` may be called again after `stop()` or `kill()`: same
-    data, same port. Without a `port` the first `start()` picks a free one.
+    data, same port. Without a `port` the first `start()` picks the one that this data had the last
+    time, so that clients find it again, or a free one.
     """
 
     name: ClassVar[str]
@@ -97,7 +98,7 @@ class Service(ABC):
         self.data = self.data.absolute()
         self.data.mkdir(parents=True, exist_ok=True)
         if self.port is None:
-            self.port = free_port()
+            self.port = self._last_port() or free_port()
         elif not can_bind(self.port):
             raise Unavailable(
                 f"{self.name} cannot listen on port {self.port}: another process does;"
@@ -105,10 +106,23 @@ class Service(ABC):
             )
         try:
             self._launch(time.monotonic() + self.patience)
+            self._port_file.write_text(f"{self.port}\n", encoding="utf-8")
         except BaseException:
             self.kill()
             raise
         return self
+
+    @property
+    def _port_file(self) -> Path:
+        return self.data / "port"
+
+    def _last_port(self) -> int | None:
+        """Return the port that this data was last served on, if it is free."""
+        try:
+            port = int(self._port_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return port if 0 < port < 65536 and can_bind(port) else None
 
     def stop(self) -> None:
         """Stop the server in good order, killing it after `grace` seconds. Idempotent."""

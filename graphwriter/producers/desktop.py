@@ -34,6 +34,8 @@ Rejected = Callable[[str, BadEvent], None]
 _ESCAPE = re.compile(rb"\\(?:x(?=[0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _DOCUMENT_ID = re.compile(rb'("document_id":\s*)[^"\s][^\n]*')
 
+_OTHER = "events, one a line, go through `graphwriter publish`"
+
 _message = msgspec.json.Decoder(Message)
 
 
@@ -75,10 +77,14 @@ def events(
     with file:
         json = JsonFile(file, str(path))
         if json.kind() != "{":
-            raise ConfigError(f"{path} is {'no Telegram export' if json.kind() else 'empty'}")
+            raise ConfigError(
+                f"{path} is {f'no Telegram export; {_OTHER}' if json.kind() else 'empty'}"
+            )
         yield from export.chat(json)
         if not export.found:
-            raise ConfigError(f"{path} is no Telegram export with chats: it has no messages")
+            raise ConfigError(
+                f"{path} is no Telegram export with chats: it has no messages; {_OTHER}"
+            )
         if json.kind():
             raise json.error("something follows the end of the export")
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 EXPORT ?=
 BIN := .venv/bin
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types bench bench-full clean
 
 demo: .venv/installed
 	@$(BIN)/graphwriter demo $(EXPORT)
@@ -17,6 +17,17 @@ lint: .venv/installed
 
 types: .venv/installed
 	@$(BIN)/mypy graphwriter tests
+	@$(BIN)/mypy bench/*.py
+
+bench: .venv/bench
+	@$(BIN)/python bench/run.py short
+
+bench-full: .venv/bench
+	@$(BIN)/python bench/run.py full
+
+.venv/bench: .venv/installed
+	@$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
 
 .venv/installed: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

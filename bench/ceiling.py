@@ -23,7 +23,7 @@ from graphwriter import events
 from graphwriter.batch import Batch, fold
 from graphwriter.graph.client import statement
 
-BARE = "UNWIND $posts AS row CREATE (p:Post {post_id: row[2]})"
+BARE = "UNWIND $batch.posts AS row CREATE (p:Post {post_id: row[5]})"
 THREADS = (1, 2, 4)
 BATCH = 1000
 
@@ -42,19 +42,24 @@ def prepared(lines: list[bytes], folder: Path, size: int = BATCH) -> Path:
     return file
 
 
-def contender(place: rig.Rig, rows: Path, threads: int, text: str = "write") -> Callable[[], Any]:
+def contender(
+    place: rig.Rig, rows: Path, threads: int, text: str = "write", limit: int = 0
+) -> Callable[[], dict[str, Any]]:
     """Return a measurement of the raw loop."""
 
     def measure() -> dict[str, Any]:
         place.wipe()
-        return run(place, rows, threads, text)
+        return run(place, rows, threads, text, limit)
 
     return measure
 
 
-def run(place: rig.Rig, rows: Path, threads: int, text: str = "write") -> dict[str, Any]:
+def run(
+    place: rig.Rig, rows: Path, threads: int, text: str = "write", limit: int = 0
+) -> dict[str, Any]:
     """Run the loop in a fresh process, on the graph as it is."""
-    command = [sys.executable, __file__, "loop", place.neo4j.url, str(rows), str(threads), text]
+    options = [place.neo4j.url, str(rows), str(threads), text, str(limit)]
+    command = [sys.executable, __file__, "loop", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=rig.LIMIT)
     count, seconds, retries, cpu = map(float, done.stdout.split())
     return {
@@ -65,8 +70,12 @@ def run(place: rig.Rig, rows: Path, threads: int, text: str = "write") -> dict[s
     }
 
 
-def loop(uri: str, rows: Path, threads: int, text: str) -> None:
-    """Write the rows; print how many posts, seconds, retries and seconds of CPU."""
+def loop(uri: str, rows: Path, threads: int, text: str, limit: int) -> None:
+    """Write the rows, `limit` transactions at once (0: as many as there are threads).
+
+    Prints how many posts, seconds, retries and seconds of CPU.
+    """
+    gate = threading.Semaphore(limit or threads)
     waiting = iter(parts := pickle.loads(rows.read_bytes()))
     query = BARE if text == "bare" else statement(text)
     lock, tries = threading.Lock(), 0
@@ -74,7 +83,7 @@ def loop(uri: str, rows: Path, threads: int, text: str) -> None:
     def once(tx: neo4j.ManagedTransaction, part: dict[str, Any]) -> None:
         nonlocal tries
         tries += 1
-        tx.run(query, part).consume()
+        tx.run(query, batch=part).consume()
 
     def work(driver: neo4j.Driver) -> None:
         while True:
@@ -82,14 +91,15 @@ def loop(uri: str, rows: Path, threads: int, text: str) -> None:
                 part = next(waiting, None)
             if part is None:
                 return
-            with driver.session(database="neo4j") as session:
+            with gate, driver.session(database="neo4j") as session:
                 session.execute_write(once, part)
 
     with neo4j.GraphDatabase.driver(
         uri, initial_retry_delay=0.05, retry_delay_jitter_factor=0.5
     ) as driver:
         # Planned and connected before the clock runs, as a worker's is.
-        driver.execute_query(query, {key: [] for key in parts[0]}, database_="neo4j")
+        nothing: dict[str, Any] = {key: [] for key in parts[0]}
+        driver.execute_query(query, batch=nothing, database_="neo4j")
         running = [threading.Thread(target=work, args=(driver,)) for _ in range(threads)]
         start, cpu = time.perf_counter(), time.process_time()
         for thread in running:
@@ -118,6 +128,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["loop"]:
-        loop(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+        loop(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5], int(sys.argv[6]))
     else:
         main()

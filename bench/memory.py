@@ -1,6 +1,6 @@
 """How much memory does a worker take, by batch size and by the size of an event?
 
-Resident size at the end of a stream that it wrote alone.
+Resident size at the end of a stream that it wrote alone. And what an entry takes in Redis.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def main() -> None:
     options = rig.arguments(question, events=(20_000, "events of one measurement"))
     with rig.Rig() as place:
         contenders = {}
+        entries = {}
         for text in TEXTS:
             lines = [
                 orjson.dumps({**event, "text": "x" * text})
@@ -40,10 +41,16 @@ def main() -> None:
             ]
             for batch in SIZES:
                 contenders[f"batch {batch}, text {text}"] = contender(place, lines, batch)
-        found = rig.interleaved(contenders, options.rounds)
-    figures = {
+            place.fill(lines)
+            size = sum(map(len, lines)) / len(lines)
+            held = place.client.memory_usage(rig.FILLED, samples=0) / len(lines)
+            entries[f"bytes of an event, text {text}"] = round(size)
+            entries[f"bytes of its entry in Redis, text {text}"] = round(held)
+        found = rig.interleaved(contenders, options.rounds, discard=0)
+    figures: dict[str, Any] = {
         f"{name}, MB": round(rig.median(found, name, "resident") / 1e6, 1) for name in contenders
     }
+    figures |= entries
     rig.save("memory", question, options, measurements=found, figures=figures)
 
 

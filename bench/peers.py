@@ -20,37 +20,48 @@ import data
 import pipeline
 import rig
 
+from graphwriter.embedded.jars import cache
+
+BUILT = ("redpanda", "bento")
 PEERS = rig.BENCH / "peers"
 EXPERTS = ("Redpanda Connect, expert", "FastStream and driver")
 DOCUMENTED = ("Redpanda Connect, documented", "Bento, documented")
 
 
+def ready() -> bool:
+    """Whether every peer can be started without building it."""
+    return all(program(name).exists() for name in BUILT) and bool(util.find_spec("faststream"))
+
+
+def program(name: str) -> Path:
+    """Return where the program of a peer in Go is, or will be."""
+    return cache() / "peers" / name
+
+
 def built(name: str) -> Path | None:
     """Return the program of a peer in Go, built if it is not there; None without Go."""
-    from graphwriter.embedded.jars import cache
-
-    program = cache() / "peers" / name
-    if not program.exists():
+    found = program(name)
+    if not found.exists():
         if not shutil.which("go"):
             print(f"no Go on this machine: {name} is left out")
             return None
-        work = program.with_suffix(".build")
+        work = found.with_suffix(".build")
         shutil.copytree(PEERS / name, work, dirs_exist_ok=True)
         print(f"building {name}, once")
-        for command in (["go", "mod", "tidy"], ["go", "build", "-trimpath", "-o", str(program)]):
+        for command in (["go", "mod", "tidy"], ["go", "build", "-trimpath", "-o", str(found)]):
             subprocess.run(command, cwd=work, check=True, capture_output=True)
-    return program
+    return found
 
 
 def commands() -> dict[str, list[str]]:
     """Return the command of each peer that can be had on this machine."""
     found = {}
-    if program := built("redpanda"):
+    if redpanda := built("redpanda"):
         for kind in ("expert", "documented"):
             config = str(PEERS / "redpanda" / f"{kind}.yaml")
-            found[f"Redpanda Connect, {kind}"] = [str(program), "run", config]
-    if program := built("bento"):
-        found["Bento, documented"] = [str(program), "-c", str(PEERS / "bento" / "documented.yaml")]
+            found[f"Redpanda Connect, {kind}"] = [str(redpanda), "run", config]
+    if bento := built("bento"):
+        found["Bento, documented"] = [str(bento), "-c", str(PEERS / "bento" / "documented.yaml")]
     if util.find_spec("faststream"):
         app = ["faststream", "run", "faststream_app:app", "--app-dir", str(PEERS)]
         found["FastStream and driver"] = [sys.executable, "-m", *app]

@@ -245,31 +245,39 @@ def machine() -> dict[str, Any]:
     }
 
 
-def arguments(question: str, **more: tuple[Any, str]) -> argparse.Namespace:
-    """Return a script's options: --events and --rounds, and `more` as name=(default, help)."""
+def arguments(question: str, **more: tuple[Any, str] | None) -> argparse.Namespace:
+    """Return a script's options: the standard ones and `more` as name=(default, help).
+
+    None takes a standard one away.
+    """
     parser = argparse.ArgumentParser(description=question)
     standard = {
         "events": (40_000, "events of one measurement"),
         "rounds": (5, "measurements of each contender"),
         "skew": (1.1, "Zipf exponent of chats, sources and authors"),
         "seed": (1, "another number, other events"),
+        "out": (str(RESULTS), "folder for the answer"),
     }
-    for name, (default, text) in (standard | more).items():
-        kind = type(default)
-        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{text} [{default}]")
+    for name, option in (standard | more).items():
+        if option:
+            default, text = option
+            shown = "bench/results" if name == "out" else default
+            text = f"{text} [{shown}]"
+            parser.add_argument(f"--{name}", type=type(default), default=default, help=text)
     return parser.parse_args()
 
 
 def save(name: str, question: str, options: argparse.Namespace, **found: Any) -> None:
-    """Write a script's answer to results/`name`.json, and its figures to standard output."""
-    RESULTS.mkdir(exist_ok=True)
+    """Write a script's answer to `name`.json, and its figures to standard output."""
+    folder = Path(options.out)
+    folder.mkdir(parents=True, exist_ok=True)
     answer = {
         "question": question,
-        "options": vars(options),
+        "options": {key: value for key, value in vars(options).items() if key != "out"},
         "machine": machine(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **found,
     }
-    (RESULTS / f"{name}.json").write_text(json.dumps(answer, indent=1) + "\n")
+    (folder / f"{name}.json").write_text(json.dumps(answer, indent=1) + "\n")
     for key, value in found.get("figures", {}).items():
         print(f"{key}: {value}")

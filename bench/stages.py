@@ -12,14 +12,14 @@ import gc
 import statistics
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import data
 import rig
-from neo4j._codec.packstream.v1 import PackableBuffer, Packer
+from neo4j._codec.packstream import v1
 
 from graphwriter import events
 from graphwriter.batch import fold
@@ -29,13 +29,19 @@ from graphwriter.stream import Stream
 STEPS = ("read", "decode", "fold", "encode", "write", "ack")
 
 
+def encode(parameters: dict[str, Any]) -> None:
+    """Pack the statement's parameters as the driver does before it sends them."""
+    driver: Any = v1  # which is the driver's own affair, and has no types
+    driver.Packer(driver.PackableBuffer()).pack(parameters)
+
+
 class Clock:
     """Adds up what each step takes."""
 
     def __init__(self) -> None:
-        self.wall: Counter[str] = Counter()
-        self.cpu: Counter[str] = Counter()
-        self.blocks: Counter[str] = Counter()
+        self.wall: defaultdict[str, float] = defaultdict(float)
+        self.cpu: defaultdict[str, float] = defaultdict(float)
+        self.blocks: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -80,7 +86,7 @@ def measure(place: rig.Rig, lines: list[bytes], batch: int) -> dict[str, Any]:
         with clock.step("fold"):
             rows = fold(decoded)
         with clock.step("encode"):
-            Packer(PackableBuffer()).pack(rows._asdict())
+            encode(rows._asdict())
         with clock.step("write"):
             place.graph.write(rows)
         with clock.step("ack"):
@@ -95,11 +101,11 @@ def db_hits(place: rig.Rig, lines: list[bytes], batch: int) -> float:
     place.wipe()
     rows = fold(events.decode({b"data": line}, 2**50) for line in lines[:batch])
     query: Any = "PROFILE " + statement("write")
-    done = place.graph.driver.execute_query(query, rows._asdict(), database_="neo4j")
+    done = place.graph.driver.execute_query(query, batch=rows._asdict(), database_="neo4j")
     assert done.summary.profile is not None
 
     def hits(plan: dict[str, Any]) -> int:
-        return plan.get("dbHits", 0) + sum(hits(child) for child in plan.get("children", []))
+        return int(plan.get("dbHits", 0)) + sum(hits(child) for child in plan.get("children", []))
 
     return round(hits(done.summary.profile) / batch, 2)
 

@@ -17,7 +17,7 @@ LAYERS = (
     ("telegram", "wire", "config", "state"),
     ("peers", "times"),
     ("events",),
-    ("batch", "embedded", "watchdog"),
+    ("batch", "embedded", "watchdog", "plan"),
     ("graph", "stream"),
     ("writer", "producers", "status", "pool"),
     ("worker", "library"),
@@ -25,7 +25,7 @@ LAYERS = (
     ("__init__", "__main__"),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
-PURE = ("telegram", "wire", "peers", "times", "events", "batch")
+PURE = ("telegram", "wire", "peers", "times", "events", "batch", "plan")
 BORDERS = {
     "redis": {"stream"},
     "neo4j": {"graph", "embedded"},

@@ -28,6 +28,7 @@ from graphwriter.errors import EXIT_CONFIG, EXIT_DEAD_LETTER_LIMIT, EXIT_NAME_TA
 from graphwriter.pool import Pool, conf
 from graphwriter.producers.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
+from graphwriter.state import read_all
 from graphwriter.stream import Stream
 from graphwriter.worker import SETTLED
 
@@ -239,7 +240,7 @@ def test_abort_prints_where_the_worker_is(environ: dict[str, str]) -> None:
         text=True,
     )
     run = Path(environ["GRAPH_WRITER_RUN_DIR"])
-    until(lambda: list(run.glob("aborted-*.json")))
+    until(lambda: [state.doing for state in read_all(run)] == ["reading"])
     process.send_signal(signal.SIGABRT)
     _, said = process.communicate(timeout=20)
     assert process.returncode == -signal.SIGABRT

@@ -96,7 +96,7 @@ def test_ten_thousand_real_events_become_the_models_graph(
     with gzip.open(EVENTS) as lines:
         for line in lines:
             assert expected.apply({b"data": line.strip()}) is None
-    assert "published 10000 events" in command(environ, "publish", str(EVENTS))
+    assert "published 10,000 events" in command(environ, "publish", str(EVENTS))
     command(environ, "publish", str(EVENTS))
     stream = drain(pool)
     assert len(DeadLetters(stream.client, stream.name, stream.group)) == 0

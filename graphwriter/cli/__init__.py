@@ -19,6 +19,7 @@ COMMANDS = {
     "import": ("imports", "Add the messages of an export to the stream."),
     "dead": ("dead", "List, show, replay and purge dead letters."),
     "status": ("status", "Show the stream, the workers and the dead letters."),
+    "plan": ("plan", "Reckon workers, machines, memory and disk for a rate and a retention."),
     "trim": ("trim", "Remove from the stream what every group has acknowledged."),
     "watchdog": ("watchdog", "End workers that are stuck (started by supervisord)."),
 }
@@ -48,5 +49,5 @@ def main() -> None:
 
     Every setting has a variable, such as REDIS_URL and NEO4J_URI; a flag beats it. Exit codes: 0
     done, 1 failed, 2 wrong usage, 65 too many dead letters, 69 a server is away, 75 the consumer
-    name is taken, 78 wrong configuration.
+    name or the run directory is taken, 78 wrong configuration.
     """

@@ -88,7 +88,7 @@ class Postgres(Service):
         part.rename(self._cluster)
 
     def _ready(self) -> bool:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, IndexError):  # absent, or empty as yet
             lines = (self._cluster / "postmaster.pid").read_text().splitlines()
             return lines[0] == str(self._pid) and lines[-1].strip() == "ready"
         return False

@@ -177,7 +177,7 @@ class Graph:
             delay = min(delay * 2, 1.0)
 
     def _once(self, batch: Batch, budget: float) -> frozenset[int]:
-        parameters, tried = batch._asdict(), 0
+        parameters, tried = {"batch": batch._asdict()}, 0
 
         @unit_of_work(timeout=self._timeout)
         def work(tx: ManagedTransaction) -> frozenset[int]:

@@ -1,4 +1,7 @@
-// Writes one batch, and returns for each facet the posts (by place in $messages) it changed.
+// Writes one batch, and returns for each facet the posts (by place in $batch.messages) it changed.
+//
+// The lists come within one map: Neo4j plans a statement anew, which takes a second, for every other
+// order of size of a parameter that is a list, and batches have every size.
 //
 // Every list of nodes is sorted by key, and the first pass takes the write lock of every message
 // before any version is read: under read-committed, two workers with different events of one post
@@ -6,7 +9,7 @@
 // takes the lock and changes nothing; a node that MERGE makes is locked by its index entry. Rows
 // name their nodes by place in the collected lists.
 CALL () {
-  UNWIND $messages AS key
+  UNWIND $batch.messages AS key
   MERGE (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
   ON MATCH SET m.telegram_message_id = key[1]
   RETURN collect(m) AS messages, collect(m:Post) AS known
@@ -14,14 +17,14 @@ CALL () {
 // [id, type, name, day of the name]: a label for people, written about once a day and node, because
 // a plain last-write would lock the most popular nodes in every batch.
 CALL () {
-  UNWIND $sources AS row
+  UNWIND $batch.sources AS row
   MERGE (s:ForwardSource {source_id: row[0], source_type: row[1]})
   FOREACH (_ IN CASE WHEN row[3] > coalesce(s.name_day, -1) THEN [1] ELSE [] END |
     SET s.name = row[2], s.name_day = row[3])
   RETURN collect(s) AS sources
 }
 CALL () {
-  UNWIND $authors AS row
+  UNWIND $batch.authors AS row
   MERGE (a:Author {author_id: row[0], author_type: row[1]})
   FOREACH (_ IN CASE WHEN row[3] > coalesce(a.name_day, -1) THEN [1] ELSE [] END |
     SET a.name = row[2], a.name_day = row[3])
@@ -30,15 +33,15 @@ CALL () {
 // New posts, which are most of them, have nothing to compare with and no link that could move. Only
 // rows of posts that are known take the longer way further down.
 WITH messages, sources, authors, known,
-  [row IN $posts WHERE known[row[0]]] AS known_posts,
-  [row IN $forwards WHERE known[row[0]]] AS known_forwards,
-  [row IN $replies WHERE known[row[0]]] AS known_replies,
-  [row IN $authored WHERE known[row[0]]] AS known_authored
+  [row IN $batch.posts WHERE known[row[0]]] AS known_posts,
+  [row IN $batch.forwards WHERE known[row[0]]] AS known_forwards,
+  [row IN $batch.replies WHERE known[row[0]]] AS known_replies,
+  [row IN $batch.authored WHERE known[row[0]]] AS known_authored
 // [message, forward_version, reply_version, author_version, version, post_id, channel_id, tenant_id,
 //  posted_at in seconds, and nanoseconds, views_count, forwards_count, reactions_count, has_media,
 //  is_edited, url, content_hash, text]
 CALL (messages, known) {
-  UNWIND $posts AS row
+  UNWIND $batch.posts AS row
   WITH row
   WHERE NOT known[row[0]]
   WITH row, messages[row[0]] AS p
@@ -52,7 +55,7 @@ CALL (messages, known) {
 }
 // [message, version, source, target message, date in seconds, and nanoseconds, message id, name]
 CALL (messages, known, sources) {
-  UNWIND $forwards AS row
+  UNWIND $batch.forwards AS row
   WITH row
   WHERE row[2] IS NOT NULL AND NOT known[row[0]]
   WITH row, messages[row[0]] AS p, sources[row[2]] AS s
@@ -62,7 +65,7 @@ CALL (messages, known, sources) {
     forward_from_message_id: row[6], source_name: row[7]}]->(s)
 }
 CALL (messages, known) {
-  UNWIND $forwards AS row
+  UNWIND $batch.forwards AS row
   WITH row
   WHERE row[3] IS NOT NULL AND NOT known[row[0]]
   WITH messages[row[0]] AS p, messages[row[3]] AS m
@@ -70,7 +73,7 @@ CALL (messages, known) {
 }
 // [message, version, target message, thread_id]
 CALL (messages, known) {
-  UNWIND $replies AS row
+  UNWIND $batch.replies AS row
   WITH row
   WHERE row[2] IS NOT NULL AND NOT known[row[0]]
   WITH row, messages[row[0]] AS p, messages[row[2]] AS m
@@ -78,7 +81,7 @@ CALL (messages, known) {
 }
 // [message, version, author, signature]
 CALL (messages, known, authors) {
-  UNWIND $authored AS row
+  UNWIND $batch.authored AS row
   WITH row
   WHERE row[2] IS NOT NULL AND NOT known[row[0]]
   WITH row, messages[row[0]] AS p, authors[row[2]] AS a

@@ -6,12 +6,13 @@
 // Every list of nodes is sorted by key, and the first pass takes the write lock of every message
 // before any version is read: under read-committed, two workers with different events of one post
 // would both read the old version, and both apply. Setting a key to the parameter it already has
-// takes the lock and changes nothing; a node that MERGE makes is locked by its index entry. Rows
-// name their nodes by place in the collected lists.
+// takes the lock and changes nothing. Setting it ON MATCH alone would take each lock right after its
+// MERGE, where now all are merged first: a worker that still merges then holds no node that another
+// one's moved link waits for. Rows name their nodes by place in the collected lists.
 CALL () {
   UNWIND $batch.messages AS key
   MERGE (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
-  ON MATCH SET m.telegram_message_id = key[1]
+  SET m.telegram_message_id = key[1]
   RETURN collect(m) AS messages, collect(m:Post) AS known
 }
 // [id, type, name, day of the name]: a label for people, written about once a day and node, because

@@ -170,6 +170,7 @@ def _write(config: Config, stream: Stream, pool: Pool, events: Iterable[Any]) ->
             shown = time.monotonic()
             _line(shown - start, publisher.published, stream, pool)
     took = time.monotonic() - start
+    time.sleep(0.2)  # the workers' files tell of the last batch a moment after its acknowledgement
     _line(took, publisher.published, stream, pool)
     return took
 

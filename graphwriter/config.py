@@ -193,7 +193,6 @@ def _parsed(metadata: Mapping[str, Any], type_name: Any, given: Any) -> Any:
 
 
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-_READ: dict[str, Any] = {"bool": lambda text: _BOOLS[text.lower()], "int": int, "float": float}
 _EXPECTED = {"bool": "true or false", "int": "a whole number", "float": "a number (seconds)"}
 
 

@@ -23,9 +23,8 @@ from graphwriter.errors import EXIT_FAILED, Unavailable
 if TYPE_CHECKING:  # the drivers are not needed for --help
     from graphwriter.pool import Pool
 
-ALONE = (
-    15.0  # seconds without a worker until the pool is given up; supervisord's pauses are shorter
-)
+# Seconds without a worker until the pool is given up: supervisord's pauses are shorter.
+ALONE = 15.0
 
 
 @click.command("up", context_settings=CONTEXT)

@@ -5,26 +5,15 @@ Resident size at the end of a stream that it wrote alone. And what an entry take
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import data
 import orjson
+import pipeline
 import rig
 
 SIZES = (100, 1000, 4000)
 TEXTS = (0, 4_000)  # characters of text in every event
-
-
-def contender(place: rig.Rig, lines: list[bytes], batch: int) -> Callable[[], dict[str, Any]]:
-    """Return a measurement of one worker."""
-
-    def measure() -> dict[str, Any]:
-        place.wipe()
-        place.fill(lines)
-        return place.race(rig.workers(1, batch))
-
-    return measure
 
 
 def main() -> None:
@@ -40,7 +29,9 @@ def main() -> None:
                 for event in data.events(options.events, options.seed, options.skew)
             ]
             for batch in SIZES:
-                contenders[f"batch {batch}, text {text}"] = contender(place, lines, batch)
+                contenders[f"batch {batch}, text {text}"] = pipeline.contender(
+                    place, lines, 1, batch
+                )
             place.fill(lines)
             size = sum(map(len, lines)) / len(lines)
             held = place.client.memory_usage(rig.FILLED, samples=0) / len(lines)

@@ -20,9 +20,7 @@ def read(stream: Stream, directory: Path) -> dict[str, Any]:
     """
     found = next((row for row in stream.groups() if row["name"] == stream.group), None)
     now = time.time()
-    newest: dict[
-        str, state.State
-    ] = {}  # by name: one that was killed on another server left a file
+    newest: dict[str, state.State] = {}  # by name: one killed on another server left a file
     for worker in sorted(state.read_all(directory), key=lambda each: each.progress):
         if (worker.stream, worker.group) == (stream.name, stream.group):
             newest[worker.consumer] = worker

@@ -18,7 +18,6 @@ import neo4j
 import psutil
 import pytest
 import redis
-from fix_neo4j import Server
 from supervisor.xmlrpc import SupervisorTransport
 
 from graphwriter import status
@@ -46,24 +45,9 @@ def until(condition: Callable[[], object], seconds: float = 30) -> None:
 
 
 @pytest.fixture
-def environ(
-    valkey_url: str,
-    neo4j_server: Server,
-    redis_client: redis.Redis,
-    graph_empty: neo4j.Driver,
-    tmp_path: Path,
-) -> dict[str, str]:
-    """Variables of workers on the test's servers, with an empty stream and graph."""
-    variables = {
-        "REDIS_URL": valkey_url,
-        "NEO4J_URI": neo4j_server.uri,
-        "GRAPH_WRITER_RUN_DIR": str(tmp_path / "run"),
-        "GRAPH_WRITER_BLOCK": "0.2",
-        "GRAPH_WRITER_BATCH_SIZE": "100",
-    }
-    if neo4j_server.auth:
-        variables["NEO4J_USER"], variables["NEO4J_PASSWORD"] = neo4j_server.auth
-    return variables
+def environ(pool_environ: dict[str, str]) -> dict[str, str]:
+    """Variables of workers with small batches."""
+    return pool_environ | {"GRAPH_WRITER_BATCH_SIZE": "100"}
 
 
 @pytest.fixture
@@ -285,3 +269,11 @@ def test_the_configuration_ties_in_with_the_settings() -> None:
     assert parsed["unix_http_server"]["chmod"] == "0700"
     assert "inet_http_server" not in parsed
     assert not any("environment" in parsed[name] for name in parsed)
+
+
+def test_a_password_in_the_uri_is_refused_before_it_is_logged(environ: dict[str, str]) -> None:
+    """Every reader of the log would see it."""
+    done = worker(environ | {"NEO4J_URI": "bolt://neo4j:planted-secret@127.0.0.1:1"}, "told")
+    assert done.returncode == EXIT_CONFIG
+    assert "NEO4J_PASSWORD_FILE" in done.stderr
+    assert "planted-secret" not in done.stderr + done.stdout

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import neo4j
 import pytest
-import redis
-from fix_neo4j import Server
 from model import Model, assert_same, read_graph
 from product import digest
 
@@ -32,25 +30,9 @@ pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"no real data at {DAT
 
 
 @pytest.fixture
-def environ(
-    valkey_url: str,
-    neo4j_server: Server,
-    redis_client: redis.Redis,
-    graph_empty: neo4j.Driver,
-    tmp_path: Path,
-) -> dict[str, str]:
-    """The variables of a pool on the test's servers."""
-    variables = {
-        "REDIS_URL": valkey_url,
-        "NEO4J_URI": neo4j_server.uri,
-        "GRAPH_WRITER_RUN_DIR": str(tmp_path / "run"),
-        "GRAPH_WRITER_BLOCK": "0.2",
-        "GRAPH_WRITER_WORKERS": "3",
-        "GRAPH_WRITER_BATCH_SIZE": "200",
-    }
-    if neo4j_server.auth:
-        variables["NEO4J_USER"], variables["NEO4J_PASSWORD"] = neo4j_server.auth
-    return variables
+def environ(pool_environ: dict[str, str]) -> dict[str, str]:
+    """The variables of three workers with small batches."""
+    return pool_environ | {"GRAPH_WRITER_WORKERS": "3", "GRAPH_WRITER_BATCH_SIZE": "200"}
 
 
 @pytest.fixture

@@ -129,11 +129,11 @@ def ours(error: RedisError, where: str) -> GraphwriterError:
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
         return ConfigError(f"Redis at {where} refuses us: {text}")
     if isinstance(error, ResponseError):
-        if text.startswith(("NOGROUP", "UNBLOCKED")) or (_SCRIPT in text and "NOGROUP" in text):
-            return GroupGone(text)
         answer = text.rpartition("of pipeline caused error: ")[2]
         if _SCRIPT in answer:  # before Redis 7 a script's error stands within another
             answer = answer.rpartition(": -")[2]
+        if answer.startswith(("NOGROUP", "UNBLOCKED")):
+            return GroupGone(text)
         if not isinstance(error, _PASSING) and not answer.startswith(_PASSING_WORDS):
             return ConfigError(f"Redis at {where}: {text}")
     return Unavailable(f"Redis at {where} does not answer: {text}")

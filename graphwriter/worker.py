@@ -43,7 +43,7 @@ def run(config: Config, consumer: str) -> None:
     lock = state.Lock(directory / f"{name}.lock")
     lock.take(wait=0.0 if parent is None else config.stop_wait)
     stream = Stream(config.redis_url, config.stream, config.group, consumer, config.block)
-    graph = connect(config)
+    graph = connect(config).open()  # refuses a URI with a password, before it is logged
     now = time.time()
     told = state.State(
         consumer,

@@ -13,12 +13,17 @@ from typing import Any, NamedTuple
 from graphwriter.events import Address, Endpoint, Event
 
 Row = list[Any]
+Labels = dict[Endpoint, tuple[int, str | None]]  # version and name; -1 while nameless
 MICROS = 1_000_000
 DAY = 86_400_000  # milliseconds
 
 
 class Batch(NamedTuple):
-    """The parameters of the write statement; `write.cypher` says what each row holds."""
+    """The parameters of the write statement; `write.cypher` says what each row holds.
+
+    Rows that say only that a post has no such link are short, and stand apart: most posts have most
+    facets empty, and a new post has nothing to unlink.
+    """
 
     messages: list[Address]
     sources: list[Row]
@@ -27,6 +32,9 @@ class Batch(NamedTuple):
     forwards: list[Row]
     replies: list[Row]
     authored: list[Row]
+    no_forwards: list[Row]
+    no_replies: list[Row]
+    no_authors: list[Row]
 
 
 def fold(events: Iterable[Event], with_text: bool = False) -> Batch:
@@ -46,10 +54,53 @@ def _newer(one: Any, other: Any) -> Any:
 
 
 def _rows(newest: dict[Address, Event], with_text: bool) -> Batch:
-    messages = set(newest)
-    sources: dict[Endpoint, tuple[int, str | None]] = {}
-    authors: dict[Endpoint, tuple[int, str | None]] = {}
-    for _, _, _, forward, reply, author in newest.values():
+    messages, sources, authors = _ends(newest.values())
+    message_list = sorted(messages.union(newest))
+    message_at: dict[Address | None, int]
+    message_at = {address: place for place, address in enumerate(message_list)}
+    source_list, source_at = _sorted(sources)
+    author_list, author_at = _sorted(authors)
+    batch = Batch(message_list, source_list, author_list, [], [], [], [], [], [], [])
+    _, _, _, posts, forwards, replies, authored, no_forwards, no_replies, no_authors = batch
+    for at, address in enumerate(message_list):
+        event = newest.get(address)
+        if event is None:
+            continue  # only a target
+        _, _, post, forward, reply, author = event
+        forward_version = reply_version = author_version = None
+        if forward is not None:
+            forward_version, source, to, date, message_id, name = forward
+            if source is None and to is None:
+                no_forwards.append([at, forward_version])
+            else:
+                where = source_at.get(source), message_at.get(to)
+                forwards.append([at, forward_version, *where, *_seconds(date), message_id, name])
+        if reply is not None:
+            reply_version, to, thread_id = reply
+            if to is None:
+                no_replies.append([at, reply_version])
+            else:
+                replies.append([at, reply_version, message_at[to], thread_id])
+        if author is not None:
+            author_version, endpoint, _, signature = author
+            if endpoint is None:
+                no_authors.append([at, author_version])
+            else:
+                authored.append([at, author_version, author_at[endpoint], signature])
+        versions = forward_version, reply_version, author_version
+        row = [at, *versions, *post[:4], *_seconds(post.posted_at), *post[5:]]
+        if not with_text:
+            row[-1] = None
+        posts.append(row)
+    return batch
+
+
+def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels]:
+    """Return what the links lead to: messages, sources, authors."""
+    messages: set[Address] = set()
+    sources: Labels = {}
+    authors: Labels = {}
+    for _, _, _, forward, reply, author in events:
         if forward is not None:
             if forward.target is not None:
                 messages.add(forward.target)
@@ -59,43 +110,7 @@ def _rows(newest: dict[Address, Event], with_text: bool) -> Batch:
             messages.add(reply.target)
         if author is not None and author.author is not None:
             _label(authors, author.author, author.version, author.name)
-    message_list = sorted(messages)
-    message_at: dict[Address | None, int]
-    message_at = {address: place for place, address in enumerate(message_list)}
-    source_list, source_at = _sorted(sources)
-    author_list, author_at = _sorted(authors)
-    batch = Batch(message_list, source_list, author_list, [], [], [], [])
-    for address in sorted(newest):
-        _, _, post, forward, reply, author = newest[address]
-        at = message_at[address]
-        row = [at, None, None, None, *post]
-        row[8:9] = _seconds(post.posted_at)
-        if not with_text:
-            row[-1] = None
-        if forward is not None:
-            version, source, target, date, message_id, name = forward
-            row[1] = version
-            batch.forwards.append(
-                [
-                    at,
-                    version,
-                    source_at.get(source),
-                    message_at.get(target),
-                    *_seconds(date),
-                    message_id,
-                    name,
-                ]
-            )
-        if reply is not None:
-            version, target, thread_id = reply
-            row[2] = version
-            batch.replies.append([at, version, message_at.get(target), thread_id])
-        if author is not None:
-            version, endpoint, _, signature = author
-            row[3] = version
-            batch.authored.append([at, version, author_at.get(endpoint), signature])
-        batch.posts.append(row)
-    return batch
+    return messages, sources, authors
 
 
 def _seconds(micros: int | None) -> tuple[int | None, int | None]:
@@ -106,17 +121,13 @@ def _seconds(micros: int | None) -> tuple[int | None, int | None]:
     return seconds, rest * 1000
 
 
-def _label(
-    held: dict[Endpoint, tuple[int, str | None]], key: Endpoint, version: int, name: str | None
-) -> None:
+def _label(held: Labels, key: Endpoint, version: int, name: str | None) -> None:
     """Keep the newest name that is given for `key`."""
     if key not in held or (name is not None and version > held[key][0]):
         held[key] = (version if name is not None else -1, name)
 
 
-def _sorted(
-    held: dict[Endpoint, tuple[int, str | None]],
-) -> tuple[list[Row], dict[Endpoint | None, int]]:
+def _sorted(held: Labels) -> tuple[list[Row], dict[Endpoint | None, int]]:
     rows: list[Row] = []
     places: dict[Endpoint | None, int] = {}
     for place, (key, (version, name)) in enumerate(sorted(held.items())):

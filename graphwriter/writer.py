@@ -15,11 +15,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from graphwriter import events
-from graphwriter.batch import fold
+from graphwriter.batch import Batch, fold
 from graphwriter.errors import BadEvent, ConfigError, DeadLetterLimit, TooBig, Unavailable
-from graphwriter.events import Event
 from graphwriter.graph import Graph, Refused, Taken, schema
+from graphwriter.prepared import Pair, Prepared, folded, prepare
 from graphwriter.state import Counts
 from graphwriter.stream import DeadLetters, Entry, Stream
 from graphwriter.stream.consumer import SUSPECT
@@ -29,9 +28,6 @@ log = logging.getLogger("graphwriter")
 
 TOLD = 3  # dead letters of a batch that are logged one by one
 PAUSES = (0.2, 2.0)  # seconds between looks at a server that is away, growing from, up to
-
-Pair = tuple[Entry, Event]
-Decoded = dict[bytes, Event | BadEvent]  # by the entry's id
 
 
 class Writer:
@@ -69,8 +65,8 @@ class Writer:
         self._own_first = True  # entries that we were given and may not have finished
         self._alone: Entry | None = None  # the entry whose try is counted and not over
         self._helper: ThreadPoolExecutor | None = None  # reads ahead, while `run` runs
-        self._ahead: Future[tuple[list[Entry], Decoded]] | None = None
-        self._decoded: Decoded = {}
+        self._ahead: Future[Prepared] | None = None
+        self._prepared: Prepared | None = None  # what was read ahead and is in hand now
         self._buried: Counter[str] = Counter()  # dead letters of the batch, by reason
         self._cursor = b"0-0"
         self._next_sweep = 0.0
@@ -142,7 +138,7 @@ class Writer:
         while not self._stopping and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))
 
-    def _take(self) -> list[Entry]:
+    def _take(self) -> Sequence[Entry]:
         """Return our own unfinished entries first, then those of the dead, then new ones."""
         if self._own_first:
             entries = self.stream.pending(self._batch_size)
@@ -162,30 +158,28 @@ class Writer:
                 return entries
         if self._ahead is not None:
             ahead, self._ahead = self._ahead, None
-            entries, self._decoded = ahead.result()
-            return entries
+            self._prepared = ahead.result()
+            return self._prepared.entries
         return self.stream.read(self._batch_size)
 
     def _read_ahead(self, entries: Sequence[Entry]) -> None:
-        """Read and decode the next batch while Neo4j works on this one.
+        """Read, decode and fold the next batch while Neo4j works on this one.
 
         Only where this one was full and new: at less load the next one would be taken before it
         has gathered, and what came back before may be what ends workers.
         """
         full = len(entries) == self._batch_size and entries[0].deliveries == 1
         if self._helper is not None and self._ahead is None and full:
-            self._ahead = self._helper.submit(self._read_decoded)
-
-    def _read_decoded(self) -> tuple[list[Entry], Decoded]:
-        entries = self.stream.read(self._batch_size)
-        return entries, {entry.id: self._decode(entry) for entry in entries}
+            self._ahead = self._helper.submit(
+                lambda: self._prepare(self.stream.read(self._batch_size))
+            )
 
     def _drop_ahead(self) -> None:
         """Forget what was read ahead: it is pending, and comes again with our other entries."""
         if self._ahead is not None:
             wait([self._ahead])
             self._ahead = None
-        self._decoded = {}
+        self._prepared = None
 
     def _handle(self, entries: Sequence[Entry]) -> None:
         dead = self.counts.dead
@@ -231,28 +225,20 @@ class Writer:
         self._alone = None
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        pairs: list[Pair] = []
-        for entry in entries:
-            event = self._decoded.pop(entry.id, None) or self._decode(entry)
-            if isinstance(event, BadEvent):
-                self._bury(entry, event)
-            else:
-                pairs.append((entry, event))
-        if pairs:
-            self._commit(pairs)
+        prepared, self._prepared = self._prepared or self._prepare(entries), None
+        for entry, error in prepared.bad:
+            self._bury(entry, error)
+        if prepared.pairs:
+            self._commit(prepared.pairs, prepared.batch)
 
-    def _decode(self, entry: Entry) -> Event | BadEvent:
-        try:
-            clock = int(time.time() * 1000)
-            return events.decode(entry.fields, max(clock, entry.time), self._tenant)
-        except BadEvent as error:
-            return error
+    def _prepare(self, entries: Sequence[Entry]) -> Prepared:
+        return prepare(entries, self._tenant, self._text)
 
-    def _commit(self, pairs: Sequence[Pair]) -> None:
+    def _commit(self, pairs: Sequence[Pair], batch: Batch | None = None) -> None:
         """Write and acknowledge `pairs`; where Neo4j refuses, find the one by halving."""
         self._progress("writing")
         try:
-            changed = self.graph.write(fold((event for _, event in pairs), self._text))
+            changed = self.graph.write(batch or folded(pairs, self._text))
         except Taken as error:
             rest = []
             for entry, event in pairs:

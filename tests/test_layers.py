@@ -19,6 +19,7 @@ LAYERS = (
     ("events",),
     ("batch", "embedded", "watchdog", "plan"),
     ("graph", "stream"),
+    ("prepared",),
     ("writer", "producers", "status", "pool"),
     ("worker", "library"),
     ("cli",),

@@ -32,12 +32,13 @@ CALL () {
   RETURN collect(a) AS authors
 }
 // New posts, which are most of them, have nothing to compare with and no link that could move. Only
-// rows of posts that are known take the longer way further down.
+// rows of posts that are known take the longer way further down, also the rows that only say that
+// there is no link: [message, version], whose other columns are null.
 WITH messages, sources, authors, known,
   [row IN $batch.posts WHERE known[row[0]]] AS known_posts,
-  [row IN $batch.forwards WHERE known[row[0]]] AS known_forwards,
-  [row IN $batch.replies WHERE known[row[0]]] AS known_replies,
-  [row IN $batch.authored WHERE known[row[0]]] AS known_authored
+  [row IN $batch.forwards + $batch.no_forwards WHERE known[row[0]]] AS known_forwards,
+  [row IN $batch.replies + $batch.no_replies WHERE known[row[0]]] AS known_replies,
+  [row IN $batch.authored + $batch.no_authors WHERE known[row[0]]] AS known_authored
 // [message, forward_version, reply_version, author_version, version, post_id, channel_id, tenant_id,
 //  posted_at in seconds, and nanoseconds, views_count, forwards_count, reactions_count, has_media,
 //  is_edited, url, content_hash, text]
@@ -76,7 +77,7 @@ CALL (messages, known) {
 CALL (messages, known) {
   UNWIND $batch.replies AS row
   WITH row
-  WHERE row[2] IS NOT NULL AND NOT known[row[0]]
+  WHERE NOT known[row[0]]
   WITH row, messages[row[0]] AS p, messages[row[2]] AS m
   CREATE (p)-[:REPLIES_TO {thread_id: row[3]}]->(m)
 }
@@ -84,7 +85,7 @@ CALL (messages, known) {
 CALL (messages, known, authors) {
   UNWIND $batch.authored AS row
   WITH row
-  WHERE row[2] IS NOT NULL AND NOT known[row[0]]
+  WHERE NOT known[row[0]]
   WITH row, messages[row[0]] AS p, authors[row[2]] AS a
   CREATE (a)-[:AUTHOR_OF {signature: row[3]}]->(p)
 }

@@ -1,0 +1,43 @@
+"""Entries decoded and folded: what a worker can do before it needs Neo4j."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from graphwriter import events
+from graphwriter.batch import Batch, fold
+from graphwriter.errors import BadEvent
+from graphwriter.events import Event
+from graphwriter.stream import Entry
+
+Pair = tuple[Entry, Event]
+
+
+class Prepared(NamedTuple):
+    """Entries as they came, and what is to be done with them."""
+
+    entries: Sequence[Entry]
+    pairs: list[Pair]
+    batch: Batch  # of all pairs
+    bad: list[tuple[Entry, BadEvent]]
+
+
+def prepare(entries: Sequence[Entry], tenant: str | None, with_text: bool) -> Prepared:
+    """Decode and fold `entries`, none of which is empty. Touches no server and raises nothing."""
+    pairs: list[Pair] = []
+    bad: list[tuple[Entry, BadEvent]] = []
+    for entry in entries:
+        try:
+            clock = int(time.time() * 1000)
+            event = events.decode(entry.fields, max(clock, entry.time), tenant)
+            pairs.append((entry, event))
+        except BadEvent as error:
+            bad.append((entry, error))
+    return Prepared(entries, pairs, folded(pairs, with_text), bad)
+
+
+def folded(pairs: Sequence[Pair], with_text: bool) -> Batch:
+    """Return the batch of the pairs' events."""
+    return fold((event for _, event in pairs), with_text)

@@ -8,7 +8,6 @@ server, and waiting for it. With the server's work as PROFILE counts it, which n
 
 from __future__ import annotations
 
-import gc
 import statistics
 import sys
 import time
@@ -25,6 +24,7 @@ from graphwriter import events
 from graphwriter.batch import fold
 from graphwriter.graph.client import statement
 from graphwriter.stream import Stream
+from graphwriter.worker import settle
 
 STEPS = ("read", "decode", "fold", "encode", "write", "ack")
 
@@ -74,7 +74,7 @@ def measure(place: rig.Rig, lines: list[bytes], batch: int) -> dict[str, Any]:
     clock = Clock()
     count = 0
     place.graph.write(fold(()))
-    gc.collect()
+    settle()
     while True:
         with clock.step("read"):
             entries = stream.read(batch)

@@ -12,7 +12,7 @@ import time
 from graphwriter import state
 from graphwriter.config import Config
 from graphwriter.errors import DeadLetterLimit
-from graphwriter.graph import Graph
+from graphwriter.graph import Graph, memory
 from graphwriter.stream import Stream
 from graphwriter.stream.deadletters import Limit
 from graphwriter.writer import Writer
@@ -79,10 +79,7 @@ def run(config: Config, consumer: str) -> None:
         signal.signal(number, lambda *_: writer.stop())
     heartbeat.beat("starting", now=True)
     log.info("%s writes %s to %s", consumer, config.stream, config.neo4j_uri)
-    # Batches die by reference counts alone; what lives now lives as long as we do.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000)
+    settle()
     try:
         writer.run()
         log.info("%s stops: %d entries, nothing left pending", consumer, writer.counts.entries)
@@ -97,6 +94,15 @@ def run(config: Config, consumer: str) -> None:
         stream.close()
         graph.close()
         lock.release()
+
+
+def settle() -> None:
+    """Spare memory and the garbage collector, in a process whose start is over."""
+    memory.release()
+    # Batches die by reference counts alone; what lives now lives as long as we do.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 def connect(config: Config) -> Graph:

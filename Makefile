@@ -3,7 +3,7 @@ PYTHON ?= python3
 EXPORT ?=
 BIN := .venv/bin
 
-.PHONY: demo test lint types bench bench-full clean
+.PHONY: demo test lint types bench bench-full faults clean
 
 demo: .venv/installed
 	@$(BIN)/graphwriter demo $(EXPORT)
@@ -18,6 +18,12 @@ lint: .venv/installed
 types: .venv/installed
 	@$(BIN)/mypy graphwriter tests
 	@$(BIN)/mypy bench/*.py
+
+# The long fault campaign and the fuzz, about half an hour: FAULTS="--seed 7 --faults 50" for others.
+FAULTS ?= --faults 200 --events 100000
+faults: .venv/installed
+	@$(BIN)/python tests/faults/fuzz.py --cases 1000000
+	@$(BIN)/python tests/faults/campaign.py $(FAULTS)
 
 bench: .venv/bench
 	@$(BIN)/python bench/run.py short

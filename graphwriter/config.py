@@ -10,8 +10,10 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from graphwriter.errors import ConfigError
 
@@ -84,6 +86,11 @@ class Config:
     run_dir: str | None = _setting(
         "GRAPH_WRITER_RUN_DIR", None, "Directory of locks, heartbeats and the supervisor's socket."
     )
+    require_tls: bool = _setting(
+        "GRAPH_WRITER_REQUIRE_TLS",
+        False,
+        "Refuse to talk to another machine without TLS and a checked certificate.",
+    )
     log_level: str = _setting(
         "GRAPH_WRITER_LOG_LEVEL",
         "INFO",
@@ -92,7 +99,7 @@ class Config:
     )
 
     def check(self) -> Config:
-        """Return self if the times fit together.
+        """Return self if the times fit together, and the links are as safe as they have to be.
 
         A worker that is overtaken must be dead before its entries can be claimed, and one that is
         merely slow must not be ended: claim idle > watchdog > timeout + retry. One that stops
@@ -101,6 +108,8 @@ class Config:
         Raises:
             ConfigError: they do not; the message names the settings to change.
         """
+        if self.require_tls and (exposed := self.exposed()):
+            raise ConfigError(f"GRAPH_WRITER_REQUIRE_TLS is set, but {'; '.join(exposed)}")
         longest = self.timeout + self.retry
         for name, value, other, bound in (
             ("GRAPH_WRITER_WATCHDOG", self.watchdog, "GRAPH_WRITER_TIMEOUT + _RETRY", longest),
@@ -118,6 +127,14 @@ class Config:
                 )
         return self
 
+    def exposed(self) -> list[str]:
+        """Return a line for each link to another machine that others could read or answer on."""
+        return [
+            f"{name} {said}"
+            for name, url in (("REDIS_URL", self.redis_url), ("NEO4J_URI", self.neo4j_uri))
+            if (said := _exposed(url))
+        ]
+
     def directory(self) -> Path:
         """Return the run directory, made if missing, ours alone; raises ConfigError."""
         path = Path(self.run_dir) if self.run_dir else _default_run_dir()
@@ -131,6 +148,40 @@ class Config:
                 f"GRAPH_WRITER_RUN_DIR {path} must be a directory that only we can write to"
             )
         return path
+
+
+_CHECKED = ("rediss", "rediss+sentinel", "rediss+cluster", "bolt+s", "neo4j+s")
+
+
+def _exposed(url: str) -> str | None:
+    """Return what is wrong with a link by this URL, which is not shown: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        hosts = [
+            urlsplit(f"//{one}").hostname for one in parts.netloc.rpartition("@")[2].split(",")
+        ]
+    except ValueError:
+        return None  # no URL: who connects says so
+    host = next((one for one in hosts if one and not _is_here(one)), None)
+    if host is None or parts.scheme == "unix":
+        return None
+    unchecked = {"none", "optional"} & set(parse_qs(parts.query).get("ssl_cert_reqs", ()))
+    if parts.scheme in _CHECKED and not unchecked:
+        return None
+    if parts.scheme in _CHECKED or parts.scheme.endswith("+ssc"):
+        return f"does not check the certificate of {host}"
+    return f"sends events and passwords to {host} in clear text: use {_secure(parts.scheme)}://"
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"  # other names are not looked up here
+
+
+def _secure(scheme: str) -> str:
+    return f"rediss{scheme[5:]}" if scheme.startswith("redis") else f"{scheme.partition('+')[0]}+s"
 
 
 def _default_run_dir() -> Path:

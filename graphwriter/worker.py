@@ -79,6 +79,8 @@ def run(config: Config, consumer: str) -> None:
         signal.signal(number, lambda *_: writer.stop())
     heartbeat.beat("starting", now=True)
     log.info("%s writes %s to %s", consumer, config.stream, config.neo4j_uri)
+    for link in config.exposed():
+        log.warning("%s", link)
     settle()
     try:
         writer.run()

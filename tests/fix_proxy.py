@@ -38,7 +38,7 @@ class Proxy:
         self._port = 0
         self._listener: socket.socket | None = None
         self._pairs: set[_Pair] = set()
-        self._drop: Callable[[bytes], bool] | None = None
+        self._loss: tuple[str, Callable[[bytes], bool], bool] | None = None
         self._dropped = threading.Event()
         self._lock = threading.Lock()
 
@@ -80,15 +80,33 @@ class Proxy:
             pair.close()
         return len(pairs)
 
-    def drop_next_reply(self, when: Callable[[bytes], bool] = lambda _: True) -> threading.Event:
+    def drop_next_reply(
+        self, when: Callable[[bytes], bool] = lambda _: True, *, half: bool = False
+    ) -> threading.Event:
         """Let the server work and the client never know: lose one reply and cut its connection.
 
-        The reply is the next piece from the server, on any connection, that `when` is true of.
-        The event that is returned is set once it happened.
+        The reply is the next piece from the server, on any connection, that `when` is true of;
+        with `half` the client gets the first half of it. The event that is returned is set once it
+        happened.
         """
+        return self._arm("reply", when, half)
+
+    def drop_next_request(
+        self, when: Callable[[bytes], bool] = lambda _: True, *, half: bool = False
+    ) -> threading.Event:
+        """Lose a request as `drop_next_reply` a reply: the server hears nothing, or half of it."""
+        return self._arm("request", when, half)
+
+    def _arm(self, kind: str, when: Callable[[bytes], bool], half: bool) -> threading.Event:
         self._dropped = threading.Event()
-        self._drop = when
+        with self._lock:
+            self._loss = (kind, when, half)
         return self._dropped
+
+    def drop_nothing(self) -> None:
+        """Lose none after all, if none was lost yet."""
+        with self._lock:
+            self._loss = None
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -104,12 +122,13 @@ class Proxy:
                 self._pairs.add(pair)
             threading.Thread(target=pair.run, daemon=True).start()
 
-    def _loses(self, piece: bytes) -> bool:
+    def _kept(self, kind: str, piece: bytes) -> bytes | None:
+        """Return what is left of a piece that is lost, None for one that is not."""
         with self._lock:
-            if self._drop is None or not self._drop(piece):
-                return False
-            self._drop = None
-            return True
+            if self._loss is None or self._loss[0] != kind or not self._loss[1](piece):
+                return None
+            half, self._loss = self._loss[2], None
+        return piece[: len(piece) // 2] if half else b""
 
     def _forget(self, pair: _Pair) -> None:
         with self._lock:
@@ -149,15 +168,17 @@ class _Pair:
             piece = side.recv(65536)
             if not piece:
                 return False
+            kind, other = "reply", self.client
             if side is self.client:
-                server.sendall(piece)
-                continue
-            if self.proxy.delay:
+                kind, other = "request", server
+            elif self.proxy.delay:
                 time.sleep(self.proxy.delay)
-            if self.proxy._loses(piece):  # noqa: SLF001
+            kept = self.proxy._kept(kind, piece)  # noqa: SLF001 - two halves of one thing
+            if kept is not None:
+                other.sendall(kept)
                 self.proxy._dropped.set()  # noqa: SLF001
                 return False
-            self.client.sendall(piece)
+            other.sendall(piece)
         return True
 
     def close(self) -> None:

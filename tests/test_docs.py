@@ -97,3 +97,11 @@ def test_the_readme_keeps_the_two_commands() -> None:
 
 def _setup() -> str:
     return (ROOT / "setup.cfg").read_text()
+
+
+def test_every_test_that_the_readme_names_is_there() -> None:
+    """A fault's line is worth its test."""
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "README.md").read_text()))
+    source = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 10
+    assert {name for name in named if f"def {name}(" not in source} == set()

@@ -19,12 +19,15 @@ STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 Open = Callable[..., Stream]
 
 
-@pytest.fixture
-def opened(valkey_url: str, redis_client: redis.Redis) -> Iterator[Open]:
+@pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])
+def opened(
+    valkey_url: str, redis_client: redis.Redis, request: pytest.FixtureRequest
+) -> Iterator[Open]:
     """Make consumers, of the same group unless told; all are closed after the test."""
     made: list[Stream] = []
 
     def make(consumer: str = "me", url: str = valkey_url, **more: Any) -> Stream:
+        url += f"{'&' if '?' in url else '?'}protocol={request.param}"
         made.append(
             Stream(url, STREAM, more.pop("group", GROUP), consumer, **{"block": 0.05} | more)
         )
@@ -351,9 +354,7 @@ def test_what_a_url_says_does_not_change_how_we_read(valkey_url: str, opened: Op
     assert stream.client.get("a") == b"b"
 
 
-def test_a_client_of_many_servers_is_refused(valkey_url: str) -> None:
-    """Sentinel is not supported, and says so before the first command."""
-    parts = urlsplit(valkey_url)
-    sentinel: Any = redis.Sentinel([(str(parts.hostname), parts.port)])  # type: ignore[no-untyped-call]
-    with pytest.raises(ConfigError, match="Sentinel and Cluster are not supported"):
-        Stream(sentinel.master_for("mymaster").connection_pool, STREAM, GROUP, "me")
+def test_a_client_without_one_address_is_refused() -> None:
+    """Before the first command."""
+    with pytest.raises(ConfigError, match="expected one of a single server or of Sentinel"):
+        Stream(redis.ConnectionPool(), STREAM, GROUP, "me")

@@ -21,6 +21,7 @@ COMMANDS = {
     "status": ("status", "Show the stream, the workers and the dead letters."),
     "plan": ("plan", "Reckon workers, machines, memory and disk for a rate and a retention."),
     "trim": ("trim", "Remove from the stream what every group has acknowledged."),
+    "acl": ("acl", "Print the users that Redis needs, each with no more rights than its work."),
     "watchdog": ("watchdog", "End workers that are stuck (started by supervisord)."),
 }
 

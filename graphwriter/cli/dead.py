@@ -35,7 +35,7 @@ def command() -> None:
 def _letters(config: Config) -> DeadLetters:
     from graphwriter.stream import DeadLetters, connect
 
-    return DeadLetters(connect(config.redis_url), config.stream, config.group)
+    return DeadLetters(connect(config.redis_url, config.stream), config.stream, config.group)
 
 
 def _chosen(

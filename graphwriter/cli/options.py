@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import click
 
@@ -35,7 +35,7 @@ def settings(*names: str) -> Callable[[F], F]:
         def wrapped(**arguments: Any) -> Any:
             flags = {name: arguments.pop(name) for name in names}
             with reported():
-                if flags.get("redis_url") and urlsplit(flags["redis_url"]).password:
+                if _with_password(flags.get("redis_url") or ""):
                     raise ConfigError(
                         "--redis-url holds a password, which every user of the machine can read "
                         "there: set REDIS_URL or REDIS_URL_FILE instead"
@@ -55,6 +55,14 @@ def settings(*names: str) -> Callable[[F], F]:
         return command  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _with_password(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False  # no URL: who connects says so
+    return bool(parts.password) or "password" in parse_qs(parts.query)
 
 
 def _flag(setting: Any) -> Callable[[Any], Any]:

@@ -35,7 +35,7 @@ class EventPublisher:
             many: events in one round trip, at most.
             patience: seconds that an unreachable server is waited for before `Unavailable`.
         """
-        self._client: Client = connect(url, retries=0)
+        self._client: Client = connect(url, stream, retries=0)
         self._stream, self._many, self._patience = stream, many, patience
         self._waiting: list[Mapping[Any, Any]] = []
         self._bytes = 0

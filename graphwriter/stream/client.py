@@ -10,9 +10,11 @@ import redis
 from redis import ConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
+    MovedError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -21,14 +23,23 @@ from redis.exceptions import (
     TryAgainError,
 )
 from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool
 
 from graphwriter.errors import ConfigError, GraphwriterError, Unavailable
+from graphwriter.stream import topology
 
 Client = redis.Redis
 
 # What a server answers that will pass: starting, failing over, short of memory, disk or replicas.
 # The client takes the first word off the answers that it has a class for.
-_PASSING = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+_PASSING = (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
 _PASSING_WORDS = ("BUSY", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
 
 _SCRIPT = "rror running script"
@@ -38,12 +49,15 @@ class GroupGone(GraphwriterError):
     """Raised when the consumer group, or the stream with it, is not there (any more)."""
 
 
-def connect(source: str | ConnectionPool, *, timeout: float = 5.0, retries: int = 3) -> Client:
+def connect(
+    source: str | ConnectionPool, key: str, *, timeout: float = 5.0, retries: int = 3
+) -> Client:
     """Return a client of bytes; it connects on first use.
 
     Args:
-        source: a URL (redis, rediss or unix), or the pool of another client, of which the address,
-            the user and the TLS settings are taken.
+        source: a URL (redis, rediss, unix, redis+sentinel or redis+cluster), or the pool of another
+            client, of which the address, the user and the TLS settings are taken.
+        key: what it is needed for: of a cluster it talks to the node with this key's slot.
         timeout: seconds to wait for a connection or a reply. A client for blocking reads needs
             more than it blocks.
         retries: silent retries of a command after a lost connection. 0 for commands that must not
@@ -60,26 +74,34 @@ def connect(source: str | ConnectionPool, *, timeout: float = 5.0, retries: int 
         "retry": retry if retries else Retry(NoBackoff(), 0),
         "client_name": "graphwriter",
     }
+    if isinstance(source, str) and topology.kind(source):
+        return topology.client(source, key, **ours)
     if isinstance(source, str):
         try:
             client = redis.Redis.from_url(source)
         except ValueError:
             raise ConfigError(
-                f"REDIS_URL {safe(source)!r} is no URL of redis://, rediss:// or unix://; in a "
+                f"REDIS_URL {safe(source)!r} is no URL of redis://, rediss://, unix://, "
+                "redis+sentinel:// or redis+cluster://; in a "
                 "password /, #, ? and @ stand as %2F, %23, %3F and %40"
             ) from None
         client.connection_pool.connection_kwargs.update(ours)  # also over what the URL says
         return client
-    if "host" not in source.connection_kwargs and "path" not in source.connection_kwargs:
-        raise ConfigError(
-            f"redis_client connects by {type(source).__name__}, expected one of a single server: "
-            "Sentinel and Cluster are not supported"
-        )
     theirs = {
         key: value
         for key, value in source.connection_kwargs.items()
         if key in _IDENTITY or key.startswith("ssl")
     }
+    if isinstance(source, SentinelConnectionPool):
+        named: Any = SentinelConnectionPool  # which has no types
+        manager, of_class = source.sentinel_manager, source.connection_class
+        settings = {**theirs, **ours, "connection_class": of_class}
+        return redis.Redis(connection_pool=named(source.service_name, manager, **settings))
+    if "host" not in theirs and "path" not in theirs:
+        raise ConfigError(
+            f"redis_client connects by {type(source).__name__}, expected one of a single server or "
+            "of Sentinel"
+        )
     pool = ConnectionPool(connection_class=source.connection_class, **theirs, **ours)
     return redis.Redis(connection_pool=pool)
 
@@ -109,6 +131,10 @@ def safe(url: str) -> str:
 def place(client: Client) -> str:
     """Return where `client` connects to, without secrets."""
     known: dict[str, Any] = client.connection_pool.connection_kwargs
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        return f"{client.connection_pool.service_name}, by Sentinel"
+    if "seeds" in known:
+        return f"the cluster of {known['seeds'][0][0]}:{known['seeds'][0][1]}"
     if "path" in known:
         return f"unix://{known['path']}"
     return f"{known.get('host', 'localhost')}:{known.get('port', 6379)}/{known.get('db') or 0}"
@@ -120,6 +146,8 @@ def translated(client: Client) -> Iterator[None]:
     try:
         yield
     except RedisError as error:
+        if isinstance(error, MovedError | AskError):
+            client.connection_pool.disconnect()  # the next connection finds the other node
         raise ours(error, place(client)) from None
 
 

@@ -64,8 +64,8 @@ class Stream:
     ) -> None:
         self.name, self.group, self.consumer = stream, group, consumer
         self.block = block
-        self.client: Client = connect(source)
-        self._reader: Client = connect(source, timeout=block + MARGIN, retries=0)
+        self.client: Client = connect(source, stream)
+        self._reader: Client = connect(source, stream, timeout=block + MARGIN, retries=0)
         self._tries = f"{tagged(stream)}:tries:{group}"
         self.regrouped = 0  # times that the group was gone and made again
 

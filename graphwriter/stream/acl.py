@@ -1,0 +1,32 @@
+"""Least privilege in Redis: what each role may do, and nothing else."""
+
+from __future__ import annotations
+
+from graphwriter.stream.consumer import tagged
+
+# What any connection of ours says before it says anything else.
+_CONNECT = "+ping +hello +auth +select +client|setname +client|setinfo +multi +exec +discard"
+_LOOK = "+xlen +exists +xrange +xrevrange +xpending +xinfo|groups +xinfo|stream +xinfo|consumers"
+_SCRIPTS = "+eval +evalsha +script|load"
+
+
+def users(stream: str, group: str) -> list[str]:
+    """Return a line of an ACL file for each role, of a Redis of 7 or a Valkey.
+
+    None has a password: nobody can log in as one until `ACL SETUSER name >password`. Writing dead
+    letters, which their script does within the server, is all that a worker may add.
+    """
+    tag = tagged(stream)
+    dead, tries = f"{tag}:dead", f"{tag}:tries:{group}"
+    worker = (
+        f"~{stream} ~{dead} ~{tries} {_CONNECT} {_SCRIPTS} +exists +xlen +xinfo|groups "
+        "+xgroup|create +xreadgroup +xautoclaim +xpending +xrange +xrevrange +xack "
+        f"+hincrby +hdel +expire (~{dead} +xadd +xdel)"
+    )
+    roles = {
+        "worker": worker,
+        "producer": f"~{stream} {_CONNECT} +xadd",
+        "operator": f"~{stream} ~{dead} {_CONNECT} {_SCRIPTS} {_LOOK} +xadd +xtrim (~{dead} +xdel)",
+        "watcher": f"%R~{stream} %R~{dead} {_CONNECT} {_LOOK}",
+    }
+    return [f"user graphwriter-{name} on resetchannels -@all {may}" for name, may in roles.items()]

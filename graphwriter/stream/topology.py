@@ -1,0 +1,131 @@
+"""Where the stream's server is when that can change: behind Sentinels, or a node of a Cluster.
+
+Everything of one stream lies in one slot, so that even of a Cluster a worker needs one node at a
+time: the one that holds the slot now. Each new connection asks anew.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+import redis
+from redis import ConnectionPool
+from redis.connection import Connection, SSLConnection
+from redis.crc import key_slot
+from redis.exceptions import ClusterDownError, RedisError
+from redis.sentinel import Sentinel
+
+from graphwriter.errors import ConfigError
+
+Host = tuple[str, int]
+SENTINEL, CLUSTER = "sentinel", "cluster"
+PORTS = {SENTINEL: 26379, CLUSTER: 6379}
+FORM = "redis+sentinel://host,host/name or redis+cluster://host,host"
+
+
+def kind(url: str) -> str | None:
+    """Return `sentinel` or `cluster` where the URL's scheme says so, else None."""
+    scheme, _, word = url.partition("://")[0].partition("+")
+    return word if scheme in ("redis", "rediss") and word in PORTS else None
+
+
+def client(url: str, key: str, **ours: Any) -> redis.Redis:
+    """Return a client of the server that holds `key`; it connects on first use.
+
+    `ours` are the settings of its connections. Raises ConfigError for a URL that cannot be read.
+    """
+    try:
+        parts = urlsplit(url)
+        hosts = _hosts(parts)
+    except ValueError:
+        raise ConfigError(f"REDIS_URL is none of the form {FORM}") from None
+    user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
+    if user:
+        ours["username"] = unquote(user)
+    if colon:
+        ours["password"] = unquote(password)
+    tls = parts.scheme.startswith("rediss+")
+    if kind(url) == SENTINEL:
+        return _by_sentinel(parts, hosts, tls, ours)
+    pool = ConnectionPool(
+        connection_class=_ClusterTLS if tls else _Cluster, seeds=hosts, key=key, **ours
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+def _hosts(parts: SplitResult) -> list[Host]:
+    port = PORTS[parts.scheme.partition("+")[2]]
+    found = []
+    for one in parts.netloc.rpartition("@")[2].split(","):
+        split = urlsplit(f"//{one}")
+        if not split.hostname:
+            raise ValueError(one)
+        found.append((split.hostname, split.port or port))
+    return found
+
+
+def _by_sentinel(
+    parts: SplitResult, hosts: list[Host], tls: bool, ours: dict[str, Any]
+) -> redis.Redis:
+    name, _, db = parts.path.strip("/").partition("/")
+    if not name or not (db or "0").isdigit():
+        raise ConfigError(f"REDIS_URL names no service: {FORM}")
+    theirs: dict[str, Any] = {
+        key.removeprefix("sentinel_"): values[0]
+        for key, values in parse_qs(parts.query).items()
+        if key in ("sentinel_username", "sentinel_password")
+    }
+    theirs |= {key: value for key, value in ours.items() if key.startswith("socket_")}
+    by: Any = Sentinel  # which has no types
+    found: redis.Redis = by(hosts, sentinel_kwargs=theirs | {"ssl": tls}).master_for(
+        name, db=int(db or 0), ssl=tls, **ours
+    )
+    return found
+
+
+class _Cluster(Connection):
+    """A connection to whichever node of a cluster holds the key's slot when it connects."""
+
+    def __init__(self, *, seeds: list[Host], key: str, **settings: Any) -> None:
+        super().__init__(**settings)  # type: ignore[no-untyped-call]
+        self._seeds, self._slot = list(seeds), key_slot(key.encode())
+        self._asking = {
+            name: settings[name]
+            for name in ("username", "password", "socket_timeout", "socket_connect_timeout")
+            if name in settings
+        }
+
+    def connect_check_health(self, *args: Any, **more: Any) -> None:
+        """Find the node, and connect to it."""
+        if not self._sock:
+            self.host, self.port = self._owner()
+        super().connect_check_health(*args, **more)
+
+    def _owner(self) -> Host:
+        last: RedisError | None = None
+        for host, port in self._seeds:
+            tls = isinstance(self, SSLConnection)
+            try:
+                with redis.Redis(host=host, port=port, ssl=tls, **self._asking) as node:
+                    slots: Any = node.execute_command("CLUSTER SLOTS")
+            except RedisError as error:
+                last = error
+                continue
+            for (first, end), found in slots.items():
+                if first <= self._slot <= end:
+                    name, number = found["primary"][:2]
+                    owner = (_text(name) or host, int(number))
+                    others = [one for one in self._seeds if one != owner]
+                    self._seeds = [owner, *others][:16]
+                    return owner
+            last = ClusterDownError(f"no node holds slot {self._slot}")
+        raise last or ClusterDownError("no node was named")
+
+
+class _ClusterTLS(_Cluster, SSLConnection):
+    """The same by TLS."""
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,202 @@
+"""The fault campaign: events with known ids, a pool of workers, a nemesis, and a ledger at the end.
+
+    python tests/faults/campaign.py --faults 200 --events 100000 --seed 7
+
+The seed decides the events and the faults, not the moment at which a fault meets the workers. All
+servers are the campaign's own. What the stream holds in the end is the truth: the graph has to be
+the reference model's of just these entries, the dead letters the ones that the model refuses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+
+import neo4j  # noqa: E402
+import redis  # noqa: E402
+from fix_proxy import Proxy  # noqa: E402
+from model import Model, assert_same, read_graph  # noqa: E402
+from nemesis import FAULTS, GROUP, STREAM, Field, meanwhile, schedule  # noqa: E402
+from product import digest  # noqa: E402
+
+from graphwriter import status  # noqa: E402
+from graphwriter.embedded import Neo4j, Valkey  # noqa: E402
+from graphwriter.producers import demo  # noqa: E402
+from graphwriter.stream import DeadLetters  # noqa: E402
+
+PATIENCE = 120.0  # seconds for all to be written after a fault
+CHUNK = 50  # entries of one request of the producer
+TRIMMED = re.compile(rb"(\d+) entries were trimmed before they were written")
+Say = Callable[[str], None]
+
+
+@dataclass
+class Ledger:
+    """What was done, and what became of it."""
+
+    seed: int
+    faults: Counter[str] = field(default_factory=Counter)
+    acknowledged: set[bytes] = field(default_factory=set)  # ids that Redis told the producer
+    unknown: int = 0  # entries whose answer was lost: written or not
+    slowest: tuple[float, str] = (0.0, "")  # seconds from a fault's end until all was written
+    seconds: float = 0.0
+    found: dict[str, int] = field(default_factory=dict)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the ledger, for people."""
+        yield f"seed {self.seed}: {self.faults.total()} faults in {self.seconds:.0f} s"
+        for name, count in sorted(self.faults.items()):
+            yield f"  {count:4}  {name}"
+        yield f"  {len(self.acknowledged):,} entries acknowledged, {self.unknown:,} unknown"
+        for name, number in self.found.items():
+            yield f"  {number:,} {name}"
+        yield "  all written again at most {:.1f} s after a fault ended: {}".format(*self.slowest)
+
+
+def run(
+    seed: int,
+    faults: int,
+    events: int,
+    folder: Path,
+    say: Say = lambda _: None,
+    seconds: float | None = None,
+) -> Ledger:
+    """Run a campaign in `folder`; fail where anything is lost, doubled or wrong.
+
+    With `seconds` no fault begins later than that; the events that are left come then.
+    """
+    random = Random(seed)
+    ledger = Ledger(seed)
+    entries = demo.events(events, seed)
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "pool.log").open("ab"))
+        neo = stack.enter_context(Neo4j(data=folder / "neo4j"))
+        valkey = stack.enter_context(Valkey(data=folder / "valkey"))
+        links = [Proxy(server.url).start() for server in (neo, valkey)]
+        for link in links:
+            stack.callback(link.stop)
+        on = Field(random, neo, valkey, links[0], links[1], folder, log)
+        stack.callback(on.stop_pools)
+        on.start_pool()
+        start = time.monotonic()
+        plan = schedule(random, faults)
+        for number, name in enumerate(plan, 1):
+            late = seconds is not None and time.monotonic() > start + seconds
+            share = events if late or number == faults else events // faults
+            with meanwhile(lambda share=share: _produce(on, ledger, islice(entries, share))):  # type: ignore[misc]
+                if late:
+                    break
+                time.sleep(random.uniform(0.0, 0.5))
+                FAULTS[name][1](on)
+            ledger.faults[name] += 1
+            took = ""
+            if random.random() < 0.5:
+                waited = _drain(on, name)
+                ledger.slowest = max(ledger.slowest, (waited, name))
+                took = f", all written {waited:.1f} s later"
+            say(f"{number:4}  {name}{took}")
+        _drain(on, "the last one")
+        ledger.seconds = time.monotonic() - start
+        on.pool.stop()
+        _verify(on, ledger)
+    return ledger
+
+
+def _produce(on: Field, ledger: Ledger, entries: Iterator[Any]) -> None:
+    """Add entries, past the link; note which Redis acknowledged. One that is unknown stays so."""
+    with on.client() as client:
+        while chunk := list(islice(entries, CHUNK)):
+            pipe = client.pipeline(transaction=False)
+            for fields in chunk:
+                pipe.xadd(STREAM, fields)
+            try:
+                ids = pipe.execute(raise_on_error=False)
+            except redis.RedisError:
+                ids = []
+                time.sleep(0.2)
+            known = {one for one in ids if isinstance(one, bytes)}
+            ledger.acknowledged |= known
+            ledger.unknown += len(chunk) - len(known)
+            time.sleep(0.01)
+
+
+def _drain(on: Field, after: str) -> float:
+    """Wait until everything is written and acknowledged; return for how long."""
+    start = time.monotonic()
+    stream = on.stream()
+    try:
+        while not status.drained(stream):
+            if time.monotonic() > start + PATIENCE:
+                raise AssertionError(f"not all written {PATIENCE:g} s after {after}: {_state(on)}")
+            time.sleep(0.05)
+    finally:
+        stream.close()
+    return time.monotonic() - start
+
+
+def _state(on: Field) -> str:
+    with on.client() as client:
+        pending = client.xpending(STREAM, GROUP)
+    return f"{pending}; {[(one.consumer, one.doing, one.error) for one in on.pool.workers()]}"
+
+
+def _verify(on: Field, ledger: Ledger) -> None:
+    """Hold stream, dead letters and graph against the model of what the stream holds."""
+    model = Model(time.time, digest)
+    with on.client() as client:
+        entries: Any = client.xrange(STREAM)
+        refused = {key for key, fields in entries if model.apply(fields, key.decode())}
+        letters = [one.source_id.encode() for one in DeadLetters(client, STREAM, GROUP).list()]
+        missing = ledger.acknowledged - {key for key, _ in entries} - on.deleted
+        assert not missing, f"Redis itself lost {len(missing)} entries that it acknowledged"
+        tries = client.hgetall(f"{{{STREAM}}}:tries:{GROUP}")
+    # A body may have been refused by a worker and deleted after its group was made anew.
+    assert refused <= set(letters) <= refused | on.deleted
+    assert not tries, f"tries that nobody forgot: {tries}"
+    with neo4j.GraphDatabase.driver(on.neo4j.url) as driver:
+        assert_same(model.graph(), read_graph(driver))
+    log = (on.folder / "pool.log").read_bytes()
+    assert b"Traceback" not in log, "a worker raised: see pool.log"
+    ledger.found = {
+        "entries in the stream": len(entries),
+        "posts in the graph": len(model.posts),
+        "dead letters": len(set(letters)),
+        "entries deleted before they were written": len(on.deleted),
+        "of these counted as lost by workers": sum(map(int, TRIMMED.findall(log))),
+    }
+
+
+def main() -> None:
+    """Run one campaign and print its ledger."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=Random().randrange(10_000))
+    parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--events", type=int, default=100_000)
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="graphwriter-faults-"))
+    print(f"seed {options.seed}, servers and logs in {folder}", flush=True)
+    ledger = run(
+        options.seed,
+        options.faults,
+        options.events,
+        folder,
+        say=lambda line: print(line, flush=True),
+    )
+    print(*ledger.lines(), "nothing lost, nothing doubled, nothing left over", sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Which of the six classes each error of Neo4j is, from a real server wherever one can be made to.
+
+What becomes of the entries in each class is told by the loop's own tests.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import neo4j
+import pytest
+from fix_servers import folder, started
+from neo4j.exceptions import IncompleteCommit, Neo4jError, ServiceUnavailable
+
+from graphwriter.embedded import Neo4j
+from graphwriter.graph.failures import Failure, classify, line
+
+PASSWORD = "right-one"
+Provoke = Callable[[neo4j.Driver], None]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Neo4j]:
+    """A server with tight limits, a password and a constraint."""
+    limits = {
+        "db.lock.acquisition.timeout": "1s",
+        "db.memory.transaction.max": "8m",
+        "db.transaction.monitor.check.interval": "100ms",
+    }
+    with folder() as data, started(Neo4j(data=data, password=PASSWORD, settings=limits)) as made:
+        with neo4j.GraphDatabase.driver(made.url, auth=made.auth) as driver:
+            run(driver, "CREATE CONSTRAINT FOR (n:Thing) REQUIRE n.key IS UNIQUE")
+            run(driver, "CREATE (:Thing {key: 1}), (:Thing {key: 2})")
+        yield made
+
+
+def run(driver: neo4j.Driver, query: Any, timeout: float | None = None, **values: Any) -> None:
+    """Run a query once, without the driver's retries."""
+    with driver.session(database="neo4j") as session:
+        session.run(neo4j.Query(query, timeout=timeout), values).consume()
+
+
+def provoked(provoke: Provoke, driver: neo4j.Driver) -> Exception:
+    """Return the error that comes of it."""
+    try:
+        provoke(driver)
+    except Exception as error:  # noqa: BLE001 - the very thing that is asked for
+        return error
+    pytest.fail("no error came of it")
+
+
+def deadlock(driver: neo4j.Driver) -> None:
+    """Two transactions that take two locks crosswise."""
+    raised: list[Exception] = []
+    barrier = threading.Barrier(2)
+
+    def lock(keys: tuple[int, int]) -> None:
+        try:
+            with driver.session(database="neo4j") as session, session.begin_transaction() as tx:
+                for key in keys:
+                    tx.run("MATCH (n:Thing {key: $key}) SET n.seen = true", key=key).consume()
+                    barrier.wait(5)
+        except threading.BrokenBarrierError:
+            pass
+        except Exception as error:  # noqa: BLE001 - raised below
+            raised.append(error)
+            barrier.abort()
+
+    threads = [threading.Thread(target=lock, args=(keys,)) for keys in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    raise next(error for error in raised if isinstance(error, Neo4jError))
+
+
+def lock_timeout(driver: neo4j.Driver) -> None:
+    with driver.session(database="neo4j") as session, session.begin_transaction() as tx:
+        tx.run("MATCH (n:Thing {key: 1}) SET n.seen = true").consume()
+        run(driver, "MATCH (n:Thing {key: 1}) SET n.seen = false")
+
+
+def deleted_under(driver: neo4j.Driver) -> None:
+    """A node that the statement has found goes before it is written to."""
+    run(driver, "CREATE (n:Thing {key: 4}) DELETE n SET n.seen = true")
+
+
+def got_a_relationship(driver: neo4j.Driver) -> None:
+    """A node that is deleted has a relationship."""
+    run(driver, "MERGE (a:Thing {key: 5}) MERGE (b:Thing {key: 6}) MERGE (a)-[:TO]->(b)")
+    run(driver, "MATCH (n:Thing {key: 5}) DELETE n")
+
+
+def wrong_password(driver: neo4j.Driver) -> None:
+    server = driver.get_server_info().address
+    uri = f"bolt://{server[0]}:{server[1]}"
+    with neo4j.GraphDatabase.driver(uri, auth=("neo4j", "wrong")) as stranger:
+        stranger.verify_connectivity()
+
+
+def wrong_database(driver: neo4j.Driver) -> None:
+    with driver.session(database="nowhere") as session:
+        session.run("RETURN 1").consume()
+
+
+def read_access(driver: neo4j.Driver) -> None:
+    with driver.session(database="neo4j", default_access_mode="READ") as session:
+        session.run("CREATE (:Thing)").consume()
+
+
+def no_answer(_driver: neo4j.Driver) -> None:
+    with neo4j.GraphDatabase.driver("bolt://127.0.0.1:1") as nobody:
+        nobody.verify_connectivity()
+
+
+REAL: dict[str, tuple[Provoke, Failure]] = {
+    "a deadlock": (deadlock, Failure.TRANSIENT),
+    "a lock that is not to be had": (lock_timeout, Failure.TRANSIENT),
+    "a node deleted under the statement": (deleted_under, Failure.TRANSIENT),
+    "a node that got a relationship": (got_a_relationship, Failure.TRANSIENT),
+    "a server that is not there": (no_answer, Failure.TRANSIENT),
+    "more time than a transaction may take": (
+        lambda driver: run(driver, "UNWIND range(1, 10000000000) AS n RETURN sum(n)", timeout=0.2),
+        Failure.TOO_BIG,
+    ),
+    "more memory than a transaction may take": (
+        lambda driver: run(driver, "UNWIND range(1, 1000000) AS n RETURN collect(toString(n))"),
+        Failure.TOO_BIG,
+    ),
+    "a key that is there already": (
+        lambda driver: run(driver, "CREATE (:Thing {key: 1})"),
+        Failure.DATA,
+    ),
+    "a value that no property can have": (
+        lambda driver: run(driver, "CREATE (:Thing {key: 9, value: $value})", value={"a": 1}),
+        Failure.DATA,
+    ),
+    "an integer that cannot be sent": (
+        lambda driver: run(driver, "RETURN $value", value=2**70),
+        Failure.DATA,
+    ),
+    "a wrong password": (wrong_password, Failure.CONFIGURATION),
+    "a wrong database": (wrong_database, Failure.CONFIGURATION),
+    "a statement that is none": (lambda driver: run(driver, "WRITE IT"), Failure.CONFIGURATION),
+    "a write where only reading is allowed": (read_access, Failure.STORE),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_error_is_of_its_class(server: Neo4j, name: str) -> None:
+    provoke, expected = REAL[name]
+    with neo4j.GraphDatabase.driver(server.url, auth=server.auth, connection_timeout=5) as driver:
+        error = provoked(provoke, driver)
+    assert classify(error) is expected, line(error)
+    assert "\n" not in line(error)
+
+
+def test_a_store_that_was_made_read_only_is_waited_for(server: Neo4j) -> None:
+    """As one is whose disk is full: the server itself says so."""
+    server.stop()
+    server.settings["server.databases.default_to_read_only"] = "true"
+    server.start()
+    try:
+        with neo4j.GraphDatabase.driver(server.url, auth=server.auth) as driver:
+            error = provoked(lambda one: run(one, "CREATE (:Thing {key: 10})"), driver)
+    finally:
+        server.stop()
+        del server.settings["server.databases.default_to_read_only"]
+        server.start()
+    assert classify(error) is Failure.STORE, line(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        # What one server of the Community Edition cannot be brought to, by the codes in its manual.
+        ("Neo.ClientError.Cluster.NotALeader", Failure.TRANSIENT),
+        ("Neo.TransientError.General.DatabaseUnavailable", Failure.TRANSIENT),
+        ("Neo.TransientError.Cluster.ReplicationFailure", Failure.TRANSIENT),
+        ("Neo.ClientError.Security.Forbidden", Failure.CONFIGURATION),
+        ("Neo.ClientError.Security.CredentialsExpired", Failure.CONFIGURATION),
+        ("Neo.DatabaseError.General.UnknownError", Failure.STORE),
+        ("Neo.DatabaseError.Transaction.TransactionCommitFailed", Failure.STORE),
+        ("Neo.ClientError.General.ForbiddenOnReadOnlyDatabase", Failure.STORE),
+    ],
+)
+def test_an_error_of_other_editions_is_of_its_class(code: str, expected: Failure) -> None:
+    error = Neo4jError._hydrate_neo4j(code=code, message="said\nmore")  # noqa: SLF001
+    assert classify(error) is expected
+    assert line(error) == f"{code}: said"
+
+
+def test_a_commit_without_an_answer_is_of_unknown_outcome() -> None:
+    assert classify(IncompleteCommit("lost")) is Failure.UNKNOWN
+    assert classify(ServiceUnavailable("gone")) is Failure.TRANSIENT

@@ -38,6 +38,11 @@ def replay(place: rig.Rig, lines: list[bytes], workers: int) -> Callable[[], dic
     return measure
 
 
+def _retries(runs: list[dict[str, Any]]) -> float:
+    retries, batches = (sum(run[key] for run in runs) for key in ("retries", "batches"))
+    return float(round(1000 * retries / batches, 2))
+
+
 def main() -> None:
     """Measure, and relate the pipeline to the ceiling."""
     question = __doc__.partition("\n")[0]
@@ -62,7 +67,6 @@ def main() -> None:
     best = max(ceilings, key=rates.__getitem__)
     pool = max((f"{n} workers" for n in WORKERS), key=rates.__getitem__)
     few = max((f"{n} workers" for n in (1, 2, 4)), key=rates.__getitem__)
-    eight = found["8 workers"] + found["edits, 8 workers"]
     figures = {
         "best workers": pool,
         "pipeline at its best / ceiling at its best": rig.ratio(found, pool, best),
@@ -70,9 +74,8 @@ def main() -> None:
         "2 workers / 1 worker": rig.ratio(found, "2 workers", "1 workers"),
         "8 workers / best of 1, 2, 4": rig.ratio(found, "8 workers", few),
         "replay / first write": rig.ratio(found, "replay, 2 workers", "2 workers"),
-        "retries per 1,000 batches, 8 workers": round(
-            1000 * sum(one["retries"] for one in eight) / sum(one["batches"] for one in eight), 2
-        ),
+        "retries per 1,000 batches, 8 workers": _retries(found["8 workers"]),
+        "retries per 1,000 batches, 8 workers, 30 % edits": _retries(found["edits, 8 workers"]),
         "worker's CPU, microseconds an event": rig.median(found, "2 workers", "cpu"),
         "driver's CPU in the raw loop": rig.median(found, ceilings[0], "cpu"),
         "resident bytes of a worker": rig.median(found, "2 workers", "resident"),

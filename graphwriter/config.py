@@ -27,7 +27,10 @@ class Config:
     """The settings of one process. Times are in seconds; None means no limit, or not set."""
 
     redis_url: str = _setting(
-        "REDIS_URL", "redis://127.0.0.1:6379/0", "Redis or Valkey with the stream.", secret=True
+        "REDIS_URL",
+        "redis://127.0.0.1:6379/0",
+        "Redis or Valkey with the stream; redis+sentinel:// and redis+cluster:// too.",
+        secret=True,
     )
     neo4j_uri: str = _setting("NEO4J_URI", "bolt://127.0.0.1:7687", "Neo4j with the graph.")
     neo4j_user: str = _setting("NEO4J_USER", "neo4j", "Neo4j user.")

@@ -185,6 +185,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=Random().randrange(10_000))
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, help="begin no fault later than that")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="graphwriter-faults-"))
     print(f"seed {options.seed}, servers and logs in {folder}", flush=True)
@@ -194,6 +195,7 @@ def main() -> None:
         options.events,
         folder,
         say=lambda line: print(line, flush=True),
+        seconds=options.seconds,
     )
     print(*ledger.lines(), "nothing lost, nothing doubled, nothing left over", sep="\n")
 

@@ -83,7 +83,7 @@ def cluster() -> Iterator[list[Valkey]]:
             nodes.append(stack.enter_context(started(Valkey(data=data, config=config))))
             with direct(nodes[-1]) as one:
                 one.execute_command(
-                    "CLUSTER", "ADDSLOTSRANGE", number * 5461, min(number * 5461 + 5460, 16383)
+                    "CLUSTER", "ADDSLOTSRANGE", number * 5461, number * 5461 + 5460 + number // 2
                 )
         with direct(nodes[0]) as first:
             for other in nodes[1:]:

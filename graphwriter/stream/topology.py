@@ -11,9 +11,11 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import redis
 from redis import ConnectionPool
+from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection
 from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, RedisError
+from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from graphwriter.errors import ConfigError
@@ -78,9 +80,9 @@ def _by_sentinel(
     }
     theirs |= {key: value for key, value in ours.items() if key.startswith("socket_")}
     by: Any = Sentinel  # which has no types
-    found: redis.Redis = by(hosts, sentinel_kwargs=theirs | {"ssl": tls}).master_for(
-        name, db=int(db or 0), ssl=tls, **ours
-    )
+    found: redis.Redis = by(
+        hosts, sentinel_kwargs=theirs | {"ssl": tls, "retry": Retry(NoBackoff(), 0)}
+    ).master_for(name, db=int(db or 0), ssl=tls, **ours)
     return found
 
 
@@ -90,7 +92,7 @@ class _Cluster(Connection):
     def __init__(self, *, seeds: list[Host], key: str, **settings: Any) -> None:
         super().__init__(**settings)  # type: ignore[no-untyped-call]
         self._seeds, self._slot = list(seeds), key_slot(key.encode())
-        self._asking = {
+        self._asking: dict[str, Any] = {"retry": Retry(NoBackoff(), 0)} | {
             name: settings[name]
             for name in ("username", "password", "socket_timeout", "socket_connect_timeout")
             if name in settings
@@ -112,10 +114,9 @@ class _Cluster(Connection):
             except RedisError as error:
                 last = error
                 continue
-            for (first, end), found in slots.items():
+            for first, end, primary, *_ in slots:
                 if first <= self._slot <= end:
-                    name, number = found["primary"][:2]
-                    owner = (_text(name) or host, int(number))
+                    owner = (_text(primary[0]) or host, int(primary[1]))
                     others = [one for one in self._seeds if one != owner]
                     self._seeds = [owner, *others][:16]
                     return owner
@@ -127,5 +128,5 @@ class _ClusterTLS(_Cluster, SSLConnection):
     """The same by TLS."""
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def _text(value: str | bytes | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""

@@ -83,8 +83,16 @@ def lock_timeout(driver: neo4j.Driver) -> None:
 
 
 def deleted_under(driver: neo4j.Driver) -> None:
-    """A node that the statement has found goes before it is written to."""
-    run(driver, "CREATE (n:Thing {key: 4}) DELETE n SET n.seen = true")
+    """A statement waits for the lock of a node that it has found, and the node goes."""
+    run(driver, "CREATE (:Thing {key: 3})")
+    with driver.session(database="neo4j") as session, session.begin_transaction() as tx:
+        tx.run("MATCH (n:Thing {key: 3}) DELETE n").consume()
+        later = threading.Timer(0.4, tx.commit)
+        later.start()
+        try:
+            run(driver, "MATCH (n:Thing {key: 3}) CREATE (n)-[:TO]->(:Other)")
+        finally:
+            later.join()
 
 
 def got_a_relationship(driver: neo4j.Driver) -> None:

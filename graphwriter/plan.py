@@ -43,10 +43,10 @@ class Measured:
     worker_memory: int = _figure(84_600_000, "pipeline")
     event_bytes: int = _figure(773, "memory")
     entry_extra: int = _figure(25, "memory")  # of an entry in Redis, beside the event
-    post_bytes: int = _figure(703, "growth")  # on disk, with all that belongs to a post
-    index_bytes: int = _figure(149, "growth")  # of those
-    post_properties: float = _figure(11.36, "growth")  # property records
-    growth_posts: int = _figure(12_000, "growth")  # posts in the graph at the end of it
+    post_bytes: int = _figure(744, "growth")  # on disk, with all that belongs to a post
+    index_bytes: int = _figure(157, "growth")  # of those
+    post_properties: float = _figure(11.87, "growth")  # property records
+    growth_posts: int = _figure(2_000_000, "growth")  # posts in the graph at the end of it
 
     @property
     def best(self) -> tuple[int, float]:

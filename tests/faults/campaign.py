@@ -38,7 +38,8 @@ from graphwriter.producers import demo  # noqa: E402
 from graphwriter.stream import DeadLetters  # noqa: E402
 
 PATIENCE = 120.0  # seconds for all to be written after a fault
-CHUNK = 50  # entries of one request of the producer
+CHUNK = 20  # entries of one request of the producer
+PACE = 0.06  # seconds between two requests, so that faults meet events under way
 TRIMMED = re.compile(rb"(\d+) entries were trimmed before they were written")
 Say = Callable[[str], None]
 
@@ -130,7 +131,7 @@ def _produce(on: Field, ledger: Ledger, entries: Iterator[Any]) -> None:
             known = {one for one in ids if isinstance(one, bytes)}
             ledger.acknowledged |= known
             ledger.unknown += len(chunk) - len(known)
-            time.sleep(0.01)
+            time.sleep(PACE)
 
 
 def _drain(on: Field, after: str) -> float:

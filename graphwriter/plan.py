@@ -35,14 +35,14 @@ class Measured:
     machine: str = _figure("AMD EPYC, 2 cores, with Redis, Neo4j and workers on them", "pipeline")
     # (workers, events a second)
     rates: tuple[tuple[int, float], ...] = _figure(
-        ((1, 7510.0), (2, 9088.0), (4, 9351.0), (8, 8704.0)), "pipeline"
+        ((1, 7646.0), (2, 9233.0), (4, 7571.0), (8, 8500.0)), "pipeline"
     )
     rates_posts: int = _figure(20_000, "pipeline")  # posts in the graph at the end of it
     worker_cpu: float = _figure(42.5, "pipeline")
-    server_cpu: float = _figure(131.0, "pipeline")
-    worker_memory: int = _figure(84_600_000, "pipeline")
-    event_bytes: int = _figure(773, "memory")
-    entry_extra: int = _figure(25, "memory")  # of an entry in Redis, beside the event
+    server_cpu: float = _figure(116.5, "pipeline")
+    worker_memory: int = _figure(76_300_000, "pipeline")
+    event_bytes: int = _figure(776, "memory")
+    entry_extra: int = _figure(24, "memory")  # of an entry in Redis, beside the event
     post_bytes: int = _figure(744, "growth")  # on disk, with all that belongs to a post
     index_bytes: int = _figure(157, "growth")  # of those
     post_properties: float = _figure(11.87, "growth")  # property records

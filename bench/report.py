@@ -39,7 +39,7 @@ td:first-child { min-width: 8.5rem; } td:last-child { padding-right: 0; }
 th { color: var(--soft); font-weight: 600; }
 .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .met { color: var(--good); font-weight: 600; } .missed { color: var(--bad); font-weight: 600; }
-.met, .missed, .open, .whole { white-space: nowrap; } .open { color: var(--soft); }
+.met, .missed, .open { white-space: nowrap; } .open { color: var(--soft); }
 nav { columns: 2; font-size: .9rem; margin: 1rem 0; } nav a { display: block; padding: .15rem 0;
   break-inside: avoid; }
 a { color: var(--bar); } svg { display: block; width: 100%; height: auto; margin: .4rem 0; }
@@ -73,7 +73,7 @@ def _numeric(rows: list[list[str]], column: int) -> str:
 def number(value: Any) -> str:
     """Return a figure as people read it."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:,.3g}"
+        return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:,.4g}"
     return escape(str(value))
 
 
@@ -190,7 +190,7 @@ def capacity(answers: Answers) -> str:
                 gigabytes(share["Redis memory"]),
                 gigabytes(share["Neo4j page cache"]),
                 gigabytes(share["Neo4j disk"]),
-                f"<span class=whole>{escape(said)}</span>",
+                escape(said),
             ]
         )
         sureness = found.sureness

@@ -297,7 +297,7 @@ def meanwhile(work: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        thread.join(120)
+        thread.join(300)  # when time is over, all events that are left come at once
     assert not thread.is_alive(), "the producer is stuck"
     if raised:
         raise raised[0]

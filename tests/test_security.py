@@ -25,6 +25,7 @@ from fix_neo4j import Server
 from fix_servers import folder, started
 from model import Model, assert_same, read_graph
 from product import digest
+from waits import until
 
 from graphwriter import status
 from graphwriter.config import Config, load
@@ -339,7 +340,7 @@ def run_with_secrets(data: Path, tmp_path: Path) -> None:
             pool.start()
             for fields in ({"data": "broken"}, {"data": json.dumps(event(1))}):
                 client.xadd(STREAM, fields)
-            wait_until(lambda: client.xlen(f"{{{STREAM}}}:dead") == 1)
+            until(lambda: client.xlen(f"{{{STREAM}}}:dead") == 1, 40)
             family = [psutil.Process(pool.pid), *psutil.Process(pool.pid).children(recursive=True)]
             for process in family:
                 assert SECRET not in " ".join(process.cmdline())
@@ -348,19 +349,12 @@ def run_with_secrets(data: Path, tmp_path: Path) -> None:
             assert SECRET.encode() not in b"".join(letter.values())
             valkey.kill()
             server.kill()
-            wait_until(lambda: b"does not answer" in (tmp_path / "log").read_bytes())
+            until(lambda: b"does not answer" in (tmp_path / "log").read_bytes(), 40)
             pool.stop()
     (secrets / "neo4j").write_text("another-" + SECRET)
     for path in tmp_path.rglob("*"):
         if path.is_file() and path.parent != secrets:
             assert SECRET.encode() not in path.read_bytes(), path
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("url", ["redis://:{}@h/0", "redis://h/0?password={}"])

@@ -15,7 +15,8 @@ import redis
 from cases import BASE
 from fix_neo4j import Server
 from fix_servers import folder, started
-from test_writer import running, until
+from test_writer import running
+from waits import until
 
 from graphwriter import status
 from graphwriter.embedded import Valkey

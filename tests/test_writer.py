@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import redis
 from cases import BASE, CASES
 from fix_neo4j import Server, embedded_version
 from fix_proxy import Proxy
+from waits import until
 
 from graphwriter.embedded import Neo4j
 from graphwriter.errors import ConfigError, DeadLetterLimit, TooBig
@@ -106,15 +106,6 @@ def posts(driver: neo4j.Driver) -> list[str]:
 def committed(piece: bytes) -> bool:
     """Whether what the server says includes the answer to a commit."""
     return b"bookmark" in piece
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> float:
-    """Wait until `condition` holds, and return for how long; fail after `seconds`."""
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() < start + seconds, "it did not come to pass"
-        time.sleep(0.02)
-    return time.monotonic() - start
 
 
 def drain(writer: Writer) -> Writer:

@@ -19,6 +19,7 @@ import neo4j
 import pytest
 import redis
 from fix_neo4j import Server
+from waits import until
 
 from graphwriter import state
 from graphwriter.cli import COMMANDS, up
@@ -352,14 +353,6 @@ def test_the_schema_is_applied_checked_and_printed(
     assert run("schema", "adopt", **uri).stdout == "adopted 0, left for their events: 0\n"
     (schema,) = rows(run("schema", "event"))
     assert "PostParsedEventV1" in schema["$defs"]
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until `condition` holds; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 WITHOUT_EXTRAS = (

@@ -19,6 +19,7 @@ import psutil
 import pytest
 import redis
 from supervisor.xmlrpc import SupervisorTransport
+from waits import until
 
 from graphwriter import status
 from graphwriter.config import Config, load
@@ -34,14 +35,6 @@ from graphwriter.worker import SETTLED
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 HOST = socket.gethostname().split(".")[0]
 Start = Callable[..., Pool]
-
-
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until `condition` holds; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 @pytest.fixture

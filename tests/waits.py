@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def until(condition: Callable[[], object], seconds: float = 20) -> float:
+def until(condition: Callable[[], object], seconds: float = 60) -> float:
     """Wait until `condition` holds, and return for how long; fail after `seconds`."""
     start = time.monotonic()
     while not condition():

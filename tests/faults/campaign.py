@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import argparse
 import re
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -29,7 +31,7 @@ import neo4j  # noqa: E402
 import redis  # noqa: E402
 from fix_proxy import Proxy  # noqa: E402
 from model import Model, assert_same, read_graph  # noqa: E402
-from nemesis import FAULTS, GROUP, STREAM, Field, meanwhile, schedule  # noqa: E402
+from nemesis import FAULTS, GROUP, STREAM, Field, schedule  # noqa: E402
 from product import digest  # noqa: E402
 
 from graphwriter import status  # noqa: E402
@@ -40,6 +42,7 @@ from graphwriter.stream import DeadLetters  # noqa: E402
 PATIENCE = 120.0  # seconds for all to be written after a fault
 CHUNK = 20  # entries of one request of the producer
 PACE = 0.06  # seconds between two requests, so that faults meet events under way
+DISK = "1536m"  # room for Neo4j's data
 TRIMMED = re.compile(rb"(\d+) entries were trimmed before they were written")
 Say = Callable[[str], None]
 
@@ -84,12 +87,14 @@ def run(
     entries = demo.events(events, seed)
     with ExitStack() as stack:
         log = stack.enter_context((folder / "pool.log").open("ab"))
-        neo = stack.enter_context(Neo4j(data=folder / "neo4j"))
+        disk = stack.enter_context(_small_disk(folder / "disk"))
+        neo = stack.enter_context(Neo4j(data=folder / "disk" / "neo4j"))
         valkey = stack.enter_context(Valkey(data=folder / "valkey"))
         links = [Proxy(server.url).start() for server in (neo, valkey)]
         for link in links:
             stack.callback(link.stop)
-        on = Field(random, neo, valkey, links[0], links[1], folder, log)
+        on = Field(random, neo, valkey, links[0], links[1], folder, log, disk=disk)
+        on.clock.write_bytes(bytes(8))
         stack.callback(on.stop_pools)
         on.start_pool()
         start = time.monotonic()
@@ -97,7 +102,7 @@ def run(
         for number, name in enumerate(plan, 1):
             late = seconds is not None and time.monotonic() > start + seconds
             share = events if late or number == faults else events // faults
-            with meanwhile(lambda share=share: _produce(on, ledger, islice(entries, share))):  # type: ignore[misc]
+            with _meanwhile(lambda share=share: _produce(on, ledger, islice(entries, share))):  # type: ignore[misc]
                 if late:
                     break
                 time.sleep(random.uniform(0.0, 0.5))
@@ -114,6 +119,41 @@ def run(
         on.pool.stop()
         _verify(on, ledger)
     return ledger
+
+
+@contextmanager
+def _small_disk(path: Path) -> Iterator[Path | None]:
+    """Mount a disk of its own at `path`, in memory; None where this account may not."""
+    path.mkdir()
+    size = ["-o", f"size={DISK}"]
+    mounted = subprocess.run(["mount", "-t", "tmpfs", *size, "none", path], capture_output=True)
+    try:
+        yield None if mounted.returncode else path
+    finally:
+        if not mounted.returncode:
+            subprocess.run(["umount", "--lazy", path], check=True)
+
+
+@contextmanager
+def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Do `work` in a thread during the block, and wait for it; raises what it raised."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(300)  # when time is over, all events that are left come at once
+    assert not thread.is_alive(), "the producer is stuck"
+    if raised:
+        raise raised[0]
 
 
 def _produce(on: Field, ledger: Ledger, entries: Iterator[Any]) -> None:

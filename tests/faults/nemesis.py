@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
+import struct
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -25,6 +24,8 @@ from graphwriter.stream import Stream
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 CLAIM_IDLE = 8.0  # seconds
+HALF_APPENDED = "internal.dbms.tx_log.fail_on_corrupted_log_files"
+CLOCK = Path(__file__).parent / "clock"
 SETTINGS = {
     "GRAPH_WRITER_WORKERS": "3",
     "GRAPH_WRITER_BATCH_SIZE": "200",
@@ -50,11 +51,17 @@ class Field:
     log: IO[bytes]
     pools: list[Pool] = field(default_factory=list)
     deleted: set[bytes] = field(default_factory=set)  # ids whose bodies a fault took away
+    disk: Path | None = None  # a small one with Neo4j's data, where this account may mount it
 
     @property
     def pool(self) -> Pool:
         """The pool that runs now."""
         return self.pools[-1]
+
+    @property
+    def clock(self) -> Path:
+        """The file that says by how much the workers' clock is wrong."""
+        return self.folder / "clock"
 
     def start_pool(self) -> None:
         """Start a pool behind the links."""
@@ -62,6 +69,8 @@ class Field:
             "REDIS_URL": self.to_valkey.url,
             "NEO4J_URI": self.to_neo4j.url,
             "GRAPH_WRITER_RUN_DIR": str(self.folder / "run"),
+            "PYTHONPATH": str(CLOCK),
+            "CLOCK_OFFSET": str(self.clock),
         }
         config = load(environ)
         self.pools.append(Pool(config, config.directory(), environ, self.log))
@@ -159,6 +168,37 @@ def read_only(on: Field) -> None:
     on.neo4j.start()
 
 
+def fill_disk(on: Field) -> None:
+    """Neo4j's disk is full until a person makes room and starts it again.
+
+    It stops its database at the first append to the log that fails, and does not open it again by
+    itself where that append got half way: the setting has recovery drop what was never committed.
+    """
+    if on.disk is None:
+        read_only(on)
+        return
+    filler = on.disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(bytes(1 << 20)) == 1 << 20:
+            pass
+    on.pause(2.0, 5.0)
+    on.neo4j.stop()
+    filler.unlink()
+    on.neo4j.settings[HALF_APPENDED] = "false"
+    on.neo4j.start()
+    del on.neo4j.settings[HALF_APPENDED]
+
+
+def set_clock(on: Field) -> None:
+    """The workers' clock is set wrong, up to ten years ahead or back, and then right again."""
+    wrong = on.random.choice((-1, 1)) * 10 ** on.random.uniform(1, 8.5)
+    with on.clock.open("r+b", buffering=0) as file:  # in place: workers have it mapped
+        for seconds in (wrong, 0.0):
+            file.seek(0)
+            file.write(struct.pack("d", seconds))
+            on.pause(1.0, 5.0)
+
+
 def _freeze(which: str) -> Fault:
     def strike(on: Field) -> None:
         server = psutil.Process(getattr(on, which).pid)
@@ -247,6 +287,8 @@ FAULTS: dict[str, tuple[int, Fault]] = {
     "neo4j restarted": (2, _restart("neo4j", kill=False)),
     "neo4j killed": (3, _restart("neo4j", kill=True)),
     "neo4j read-only": (1, read_only),
+    "neo4j's disk full": (1, fill_disk),
+    "clock set": (2, set_clock),
     "valkey frozen": (2, _freeze("valkey")),
     "neo4j frozen": (2, _freeze("neo4j")),
     "link to neo4j cut": (4, _link("to_neo4j", "cut", None)),
@@ -279,25 +321,3 @@ def schedule(random: Random, count: int) -> list[str]:
     )
     random.shuffle(chosen)
     return chosen
-
-
-@contextmanager
-def meanwhile(work: Callable[[], None]) -> Iterator[None]:
-    """Do `work` in a thread during the block, and wait for it; raises what it raised."""
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - raised below
-            raised.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join(300)  # when time is over, all events that are left come at once
-    assert not thread.is_alive(), "the producer is stuck"
-    if raised:
-        raise raised[0]

@@ -19,10 +19,11 @@ types: .venv/installed
 	@$(BIN)/mypy graphwriter tests
 	@$(BIN)/mypy bench/*.py
 
-# The long fault campaign and the fuzz, about half an hour: FAULTS="--seed 7 --faults 50" for others.
+# The fuzz, the soak and the long fault campaign, an hour: FAULTS="--seed 7 --faults 50" for others.
 FAULTS ?= --faults 200 --events 100000
 faults: .venv/installed
 	@$(BIN)/python tests/faults/fuzz.py --cases 1000000
+	@$(BIN)/python tests/faults/soak.py
 	@$(BIN)/python tests/faults/campaign.py $(FAULTS)
 
 bench: .venv/bench

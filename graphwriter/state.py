@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from graphwriter.errors import NameTaken
+from graphwriter.errors import ConfigError, NameTaken
 
 EVERY = 0.5  # seconds between two writes of the file at least, so that progress costs nothing
 
@@ -57,6 +57,10 @@ def key(consumer: str, url: str, stream: str, group: str) -> str:
     return f"{shown}-{blake2b(where.encode(), digest_size=6).hexdigest()}"
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
 def alive(pid: int) -> bool:
     """Return whether there is a process `pid` on this machine."""
     try:
@@ -88,8 +92,13 @@ class Lock:
 
         Raises:
             NameTaken: another process holds it.
+            ConfigError: its file cannot be opened, or is a link.
         """
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            file = os.open(self.path, flags, 0o600)
+        except OSError as error:
+            raise ConfigError(f"lock file {self.path}: {error.strerror}") from None
         deadline = time.monotonic() + wait
         while True:
             try:
@@ -143,7 +152,9 @@ class Heartbeat:
         self.state.progress = time.time()
         self.state.doing = doing
         beside = self.path.with_suffix(f".{os.getpid()}")
-        beside.write_bytes(msgspec.json.encode(self.state))
+        beside.unlink(missing_ok=True)  # a link there would lead us to another file
+        with open(beside, "xb", opener=_private) as file:
+            file.write(msgspec.json.encode(self.state))
         beside.replace(self.path)
 
     def end(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import threading
 from collections.abc import Callable, Iterator
@@ -97,6 +98,18 @@ def test_writing_again_changes_nothing(graph: Graph) -> None:
     before = rows(graph, "MATCH (n) RETURN properties(n) ORDER BY elementId(n)")
     assert graph.write(batch) == frozenset()
     assert before == rows(graph, "MATCH (n) RETURN properties(n) ORDER BY elementId(n)")
+
+
+def test_a_written_batch_is_freed_without_the_garbage_collector(graph: Graph) -> None:
+    """Workers collect rarely: what the driver's cycles hold on to must not be the rows."""
+    graph.write(fold([event()]))
+    gc.collect()
+    gc.disable()
+    try:
+        graph.write(fold([event(number, reply_to_message_id=1) for number in range(2, 502)]))
+        assert gc.collect() < 250
+    finally:
+        gc.enable()
 
 
 def test_two_workers_with_two_events_of_one_post_leave_one_reply(graph: Graph) -> None:

@@ -27,7 +27,7 @@ from model import Model, assert_same, read_graph
 from product import digest
 from waits import until
 
-from graphwriter import status
+from graphwriter import state, status
 from graphwriter.config import Config, load
 from graphwriter.embedded import Neo4j, Valkey
 from graphwriter.errors import ConfigError, GraphwriterError
@@ -422,3 +422,20 @@ def test_text_of_an_event_is_never_cypher(
             writer.run_once()
     stream.close()
     assert_same(model.graph(), read_graph(graph_empty))
+
+
+def test_files_of_the_run_directory_are_not_followed_through_links(tmp_path: Path) -> None:
+    """Whoever can plant a link there does not get another file overwritten by it."""
+    treasure = tmp_path / "treasure"
+    treasure.write_text("untouched")
+    beat = tmp_path / "beat.json"
+    for planted in (beat, beat.with_suffix(f".{os.getpid()}"), tmp_path / "name.lock"):
+        planted.symlink_to(treasure)
+    told = state.State("me", "s", "g", 1, 0.0, 0.0, 0.0, "starting", state.Counts())
+    state.Heartbeat(beat, told).beat("writing", now=True)
+    with pytest.raises(ConfigError, match=r"name\.lock"):
+        state.Lock(tmp_path / "name.lock").take()
+    assert treasure.read_text() == "untouched"
+    assert beat.is_file()
+    assert not beat.is_symlink()
+    assert beat.stat().st_mode & 0o777 == 0o600

@@ -193,10 +193,14 @@ class Graph:
                 raise self._ours(error) from None
             return frozenset(place for facet in record for place in facet)
 
-        with self.driver.session(
-            database=self.database, max_transaction_retry_time=max(budget, 0.0)
-        ) as session:
-            return session.execute_write(work)
+        try:
+            with self.driver.session(
+                database=self.database, max_transaction_retry_time=max(budget, 0.0)
+            ) as session:
+                return session.execute_write(work)
+        finally:
+            # The driver's objects are cycles, which would keep the rows until the next collection.
+            parameters["batch"].clear()
 
     def _settle(self, batch: Batch) -> bool:
         """Adopt the foreign posts that stand in the way; return whether trying again may help."""

@@ -34,7 +34,8 @@ def prepare(entries: Sequence[Entry], tenant: str | None, with_text: bool) -> Pr
             event = events.decode(entry.fields, max(clock, entry.time), tenant)
             pairs.append((entry, event))
         except BadEvent as error:
-            bad.append((entry, error))
+            # A new one: the tracebacks of that hold this frame, and so the batch, in a cycle.
+            bad.append((entry, BadEvent(error.reason, error.message)))
     return Prepared(entries, pairs, folded(pairs, with_text), bad)
 
 

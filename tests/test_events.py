@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 from pathlib import Path
@@ -19,6 +20,8 @@ from graphwriter import telegram, wire
 from graphwriter.errors import BadEvent
 from graphwriter.events import decode as decode_at
 from graphwriter.events import from_values
+from graphwriter.prepared import prepare
+from graphwriter.stream import Entry
 
 DATA = Path(__file__).parent.parent / ".." / "shared" / "data" / "real-events-10k.jsonl.gz"
 
@@ -154,3 +157,16 @@ def test_the_schema_names_every_field() -> None:
     )
     assert set(definition["properties"]) == set(wire.PostParsedEventV1.__struct_fields__)
     assert "occurred_at" in definition["required"]
+
+
+def test_a_refused_entry_keeps_nothing_of_its_batch_alive() -> None:
+    """Workers collect garbage rarely: a cycle in a batch would keep dozens of them in memory."""
+    good = {b"data": json.dumps(BASE).encode()}
+    entries = [Entry(b"1-1", good)] * 500 + [Entry(b"1-2", {b"no": b"event"})] * 3
+    gc.collect()
+    gc.disable()
+    try:
+        assert len(prepare(entries, None, with_text=False).bad) == 3
+        assert gc.collect() < 50
+    finally:
+        gc.enable()

@@ -55,7 +55,7 @@ EXIT_USAGE = 2  # click's own: an option or argument is wrong
 EXIT_DEAD_LETTER_LIMIT = 65  # supervisord leaves the worker stopped
 EXIT_UNAVAILABLE = 69  # a server a command needs does not answer (workers wait instead)
 EXIT_NAME_TAKEN = 75  # another process holds the consumer name or the run directory
-EXIT_CONFIG = 78  # supervisord tries a few times, then says FATAL
+EXIT_CONFIG = 78  # supervisord leaves the worker stopped
 
 
 def exit_code(error: GraphwriterError) -> int:

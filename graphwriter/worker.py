@@ -11,7 +11,7 @@ import time
 
 from graphwriter import state
 from graphwriter.config import Config
-from graphwriter.errors import DeadLetterLimit
+from graphwriter.errors import ConfigError, DeadLetterLimit
 from graphwriter.graph import Graph, memory
 from graphwriter.stream import Stream
 from graphwriter.stream.deadletters import Limit
@@ -19,7 +19,7 @@ from graphwriter.writer import Writer
 
 log = logging.getLogger("graphwriter")
 
-SETTLED = 6.0  # seconds after which supervisord takes an exit for one that was meant
+SETTLED = 2.0  # seconds after which supervisord takes an exit for one that was meant
 
 
 def run(config: Config, consumer: str) -> None:
@@ -43,7 +43,7 @@ def run(config: Config, consumer: str) -> None:
     lock = state.Lock(directory / f"{name}.lock")
     lock.take(wait=0.0 if parent is None else config.stop_wait)
     stream = Stream(config.redis_url, config.stream, config.group, consumer, config.block)
-    graph = connect(config).open()  # refuses a URI with a password, before it is logged
+    graph = connect(config)
     now = time.time()
     told = state.State(
         consumer,
@@ -78,16 +78,17 @@ def run(config: Config, consumer: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: writer.stop())
     heartbeat.beat("starting", now=True)
-    log.info("%s writes %s to %s", consumer, config.stream, config.neo4j_uri)
-    for link in config.exposed():
-        log.warning("%s", link)
-    settle()
     try:
+        graph.open()  # refuses a URI with a password, before it is logged
+        log.info("%s writes %s to %s", consumer, config.stream, config.neo4j_uri)
+        for link in config.exposed():
+            log.warning("%s", link)
+        settle()
         writer.run()
         log.info("%s stops: %d entries, nothing left pending", consumer, writer.counts.entries)
         heartbeat.end()
-    except DeadLetterLimit:
-        # supervisord looks at the exit code only of what has run for `startsecs`, 5 in its
+    except (ConfigError, DeadLetterLimit):
+        # supervisord looks at the exit code only of what has run for `startsecs`, 1 in its
         # configuration, and would start us again.
         if parent is not None:
             time.sleep(max(0.0, born + SETTLED - time.monotonic()))

@@ -25,7 +25,7 @@ from graphwriter.stream import Stream
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 CLAIM_IDLE = 8.0  # seconds
 HALF_APPENDED = "internal.dbms.tx_log.fail_on_corrupted_log_files"
-CLOCK = Path(__file__).parent / "clock"
+HOOKS = Path(__file__).parent / "hooks"
 SETTINGS = {
     "GRAPH_WRITER_WORKERS": "3",
     "GRAPH_WRITER_BATCH_SIZE": "200",
@@ -69,7 +69,7 @@ class Field:
             "REDIS_URL": self.to_valkey.url,
             "NEO4J_URI": self.to_neo4j.url,
             "GRAPH_WRITER_RUN_DIR": str(self.folder / "run"),
-            "PYTHONPATH": str(CLOCK),
+            "PYTHONPATH": str(HOOKS),
             "CLOCK_OFFSET": str(self.clock),
         }
         config = load(environ)

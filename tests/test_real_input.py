@@ -19,12 +19,13 @@ from product import digest
 from graphwriter import status
 from graphwriter.config import load
 from graphwriter.pool import Pool
-from graphwriter.producers import desktop
+from graphwriter.producers import desktop, dump
 from graphwriter.stream import DeadLetters, Stream
 
 DATA = Path(__file__).parent.parent / ".." / "shared" / "data"
 EVENTS = DATA / "real-events-10k.jsonl.gz"
 EXPORT = DATA / "desktop-export" / "result.json"
+DUMP = DATA / "telethon-dump" / "channel_messages.json"
 
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"no real data at {DATA}")
 
@@ -99,3 +100,19 @@ def test_a_real_desktop_export_becomes_the_models_graph(
     assert_same(expected.graph(), graph)
     assert len(graph["replies"]) == 84
     assert sum(1 for author, _ in graph["authored"].values() if author[0] == "channel") > 0
+
+
+def test_a_real_telethon_dump_becomes_the_models_graph(
+    pool: Pool, environ: dict[str, str], graph_empty: neo4j.Driver
+) -> None:
+    """100 posts of a channel, newest first, six of them replies, most to posts not in it."""
+    expected = Model(time.time, digest)
+    for event in dump.events(DUMP):
+        assert expected.apply({b"data": json.dumps(event).encode()}) is None
+    said = command(environ, "import", "telethon", str(DUMP))
+    drain(pool).close()
+    graph = read_graph(graph_empty)
+    assert "published 100 events" in said
+    assert "1 chat read" in said
+    assert_same(expected.graph(), graph)
+    assert (len(graph["replies"]), len(graph["authored"])) == (6, 100)

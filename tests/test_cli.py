@@ -232,6 +232,19 @@ def test_an_export_with_a_bad_message_is_imported_all_but_that(run: Run, tmp_pat
     refused(done, EXIT_FAILED, "id", "'x'")
 
 
+def test_a_dump_with_a_bad_message_is_imported_all_but_that(run: Run, tmp_path: Path) -> None:
+    """It is named by its place in the file."""
+    good = {"id": 1, "peer_id": {"channel_id": 1}, "date": "2024-05-01T10:00:00+00:00"}
+    service = {"_": "MessageService", "id": 3}
+    (tmp_path / "dump.json").write_text(json.dumps([good, {**good, "id": "x"}, service]))
+    done = run("import", "telethon", str(tmp_path / "dump.json"))
+    assert done.stdout == (
+        f"published 1 event to {STREAM}\n"
+        "1 chat read; 1 service message, 1 unreadable message left out\n"
+    )
+    refused(done, EXIT_FAILED, "(array 1, item 2)", "id is 'x'")
+
+
 def test_dead_letters_are_listed_shown_replayed_and_purged(
     run: Run, letters: DeadLetters, redis_client: redis.Redis
 ) -> None:

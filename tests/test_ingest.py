@@ -345,11 +345,17 @@ def test_what_passes_by_itself_is_tried_again(
     assert ids(redis_client) == [1]
 
 
-def test_a_broken_connection_is_made_again(
-    telegram: FakeTelegram, valkey_url: str, redis_client: redis.Redis, positions: Path
+def test_a_broken_connection_is_made_again_and_history_looked_at(
+    telegram: FakeTelegram,
+    valkey_url: str,
+    redis_client: redis.Redis,
+    positions: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(ingest, "LOOK", 0.05)
+
     async def follow() -> None:
-        async with Running(telegram, valkey_url, positions, every=0.05).live():
+        async with Running(telegram, valkey_url, positions).live():
             await until(lambda: telegram.requests)
             telegram.cut()
             telegram.say(message(1))
@@ -529,8 +535,11 @@ def test_two_at_once_would_lose_each_others_positions(
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"TELEGRAM_SESSION": ""}, "TELEGRAM_SESSION: not set"),
-        ({"TELEGRAM_API_ID": "", "TELEGRAM_API_HASH": ""}, "TELEGRAM_API_ID, TELEGRAM_API_HASH"),
+        ({"TELEGRAM_SESSION": ""}, "not set: TELEGRAM_SESSION;"),
+        (
+            {"TELEGRAM_API_ID": "", "TELEGRAM_API_HASH": ""},
+            "not set: TELEGRAM_API_ID, TELEGRAM_API_HASH;",
+        ),
         ({"TELEGRAM_API_ID": "secretive"}, "TELEGRAM_API_ID is no number"),
         ({}, "TELEGRAM_SESSION is no session"),
         ({"TELEGRAM_SESSION": "1AAAA"}, "TELEGRAM_SESSION is no session"),

@@ -15,6 +15,7 @@ import contextlib
 import logging
 import random
 import re
+import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -29,6 +30,7 @@ log = logging.getLogger("graphwriter")
 PAGE = 100  # messages of one request; Telegram gives no more
 LIVE = 10_000  # updates that wait for Redis; what comes above is left to the next look at history
 PAUSES = (1.0, 60.0)  # seconds between tries of what may pass, growing from, up to
+LOOK = 5.0  # seconds between two looks at whether the client is still connected
 LEAVING = 10.0  # seconds to say goodbye to Telegram in, at most
 JITTER = 5.0  # seconds that a flood wait is made longer by, at most
 
@@ -99,7 +101,7 @@ class Ingest:
                 if not live or not channels:
                     break
                 self._said(f"waiting for what is new in {len(channels)} channels")
-                await self._pause(self._every)
+                await self._rest()
         except _Stopped:
             pass
         finally:
@@ -248,6 +250,12 @@ class Ingest:
 
     async def _pause(self, seconds: float) -> None:
         await self._or_stop(asyncio.sleep(seconds))
+
+    async def _rest(self) -> None:
+        """Wait for the next look at history, which a broken connection brings forward."""
+        end = time.monotonic() + self._every
+        while self._client.is_connected() and (left := end - time.monotonic()) > 0:
+            await self._pause(min(left, LOOK))
 
     async def _or_stop(self, awaitable: Awaitable[T]) -> T:
         """Return what is awaited; raises _Stopped as soon as `stop` is called."""

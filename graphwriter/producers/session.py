@@ -16,6 +16,7 @@ def client(api_id: str | None, api_hash: str | None, session: str | None) -> Any
         ConfigError: Telethon is not installed, or one of the three is missing or malformed. Their
             values are in no message.
     """
+    logging.getLogger("telethon").setLevel(logging.WARNING)
     try:
         from telethon import TelegramClient
         from telethon.sessions import StringSession
@@ -24,8 +25,8 @@ def client(api_id: str | None, api_hash: str | None, session: str | None) -> Any
     given = {"TELEGRAM_API_ID": api_id, "TELEGRAM_API_HASH": api_hash, "TELEGRAM_SESSION": session}
     if missing := [name for name, value in given.items() if not value]:
         raise ConfigError(
-            f"{', '.join(missing)}: not set; give each so or as {missing[0]}_FILE, "
-            "see docs/producers.md"
+            f"not set: {', '.join(missing)}; docs/producers.md says where they come from. "
+            f"{missing[0]}_FILE may name a file instead"
         )
     assert api_id
     if not (api_id.isascii() and api_id.isdigit() and len(api_id) < 10):
@@ -36,7 +37,6 @@ def client(api_id: str | None, api_hash: str | None, session: str | None) -> Any
         raise ConfigError(
             "TELEGRAM_SESSION is no session: it is the text that StringSession.save() gave"
         ) from None
-    logging.getLogger("telethon").setLevel(logging.WARNING)
     # Flood waits are ours: shown, and ended by a signal. So are errors of the server.
     return TelegramClient(
         saved, int(api_id), api_hash, flood_sleep_threshold=0, raise_last_call_error=True

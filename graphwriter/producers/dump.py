@@ -15,7 +15,8 @@ import msgspec
 
 from graphwriter.errors import BadEvent, ConfigError
 from graphwriter.producers.jsonfile import JsonFile, decoding
-from graphwriter.producers.message import Message, event_of
+from graphwriter.producers.message import event_of
+from graphwriter.producers.shapes import Message
 
 Rejected = Callable[[str, BadEvent], None]
 

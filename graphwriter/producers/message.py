@@ -9,82 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Meta
 
 from graphwriter import times
 from graphwriter.errors import BadEvent
 from graphwriter.producers.identity import identity, wired
+from graphwriter.producers.shapes import AnyPeer, Forward, Message, Reply
 from graphwriter.telegram import Peer
 from graphwriter.wire import refusal, shown
 
-_Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-_Bare = Annotated[int, Meta(gt=0, le=10**18)]
 _NO_MEDIA = ("MessageMediaEmpty", "MessageMediaWebPage")  # the preview of a link is the text's
-
-
-class _Peer(msgspec.Struct):
-    user_id: _Bare | None = None
-    chat_id: _Bare | None = None
-    channel_id: _Bare | None = None
-
-
-_AnyPeer = _Peer | _Bare | None  # a plain id was a user's, in layers before 2020
-
-
-class _Forward(msgspec.Struct):
-    date: Any = None
-    from_id: _AnyPeer = None
-    from_name: str | None = None
-    channel_id: _Bare | None = None  # old layers
-    channel_post: _Int | None = None
-    saved_from_peer: _AnyPeer = None
-    saved_from_msg_id: _Int | None = None
-
-
-class _Reply(msgspec.Struct):
-    """A MessageReplyHeader, or a MessageReplyStoryHeader, which has none of these."""
-
-    reply_to_msg_id: _Int | None = None
-    reply_to_peer_id: _AnyPeer = None
-    reply_to_top_id: _Int | None = None
-    forum_topic: bool | None = None
-    reply_to_scheduled: bool | None = None
-
-
-class _Reaction(msgspec.Struct):
-    count: _Int = 0
-
-
-class _Reactions(msgspec.Struct):
-    results: list[_Reaction] | None = None
-
-
-class Message(msgspec.Struct):
-    """What is read of a message, under Telegram's own names; old layers' ones are among them."""
-
-    id: _Int
-    kind: str | None = msgspec.field(default=None, name="_")
-    action: Any = None
-    peer_id: _AnyPeer = None
-    to_id: _AnyPeer = None
-    from_id: _AnyPeer = None
-    out: bool | None = None
-    post: bool | None = None
-    date: Any = None
-    edit_date: Any = None
-    edit_hide: bool | None = None
-    message: str | None = None
-    media: Any = None
-    views: _Int | None = None
-    forwards: _Int | None = None
-    reactions: _Reactions | None = None
-    post_author: str | None = None
-    fwd_from: _Forward | None = None
-    reply_to: _Reply | None = None
-    reply_to_msg_id: _Int | None = None
 
 
 class Names(NamedTuple):
@@ -209,7 +145,7 @@ def _text(entity: Any, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _peer(name: str, given: _AnyPeer) -> Peer | None:
+def _peer(name: str, given: AnyPeer) -> Peer | None:
     if given is None:
         return None
     if isinstance(given, int):
@@ -234,8 +170,8 @@ def _chat(message: Message) -> Peer:
     return sender if own.kind == "user" and sender is not None and not message.out else own
 
 
-def _forward(header: _Forward | None, known: Names) -> dict[str, Any]:
-    header = header or _Forward()
+def _forward(header: Forward | None, known: Names) -> dict[str, Any]:
+    header = header or Forward()
     source = _peer("fwd_from.from_id", header.from_id)
     if header.channel_id is not None:
         source = Peer("channel", header.channel_id)  # and `from_id` is who signed there
@@ -258,7 +194,7 @@ def _forward(header: _Forward | None, known: Names) -> dict[str, Any]:
 
 def _reply(message: Message, own: Peer) -> dict[str, Any]:
     """Return the reply facet: a plain post in a topic says which topic and is no reply."""
-    header = message.reply_to or _Reply(reply_to_msg_id=message.reply_to_msg_id)
+    header = message.reply_to or Reply(reply_to_msg_id=message.reply_to_msg_id)
     to, thread = header.reply_to_msg_id, header.reply_to_top_id
     chat = _peer("reply_to_peer_id", header.reply_to_peer_id)
     if chat == own:

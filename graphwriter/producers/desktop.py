@@ -34,7 +34,10 @@ Rejected = Callable[[str, BadEvent], None]
 _ESCAPE = re.compile(rb"\\(?:x(?=[0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _DOCUMENT_ID = re.compile(rb'("document_id":\s*)[^"\s][^\n]*')
 
-_OTHER = "events, one a line, go through `graphwriter publish`"
+_OTHER = (
+    "a Telethon dump goes through `graphwriter import telethon`, events, one a line, through "
+    "`graphwriter publish`"
+)
 
 _message = msgspec.json.Decoder(Message)
 

@@ -164,8 +164,8 @@ def _chat(message: Message) -> Peer:
         return own
     own, sender = _peer("to_id", message.to_id), _peer("from_id", message.from_id)
     if own is None:
-        kind = shown(message.kind or "Message")
-        raise BadEvent("missing_field", f"peer_id of a {kind} is not there")
+        of = "" if message.kind is None else f" of a {shown(message.kind)}"
+        raise BadEvent("missing_field", f"peer_id{of} is not there")
     # In old layers a private message was addressed to us; the chat is the other one's.
     return sender if own.kind == "user" and sender is not None and not message.out else own
 

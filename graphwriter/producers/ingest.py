@@ -88,6 +88,8 @@ class Ingest:
         Raises:
             ConfigError: the session is not logged in, there is no such channel, Redis refuses us.
         """
+        from telethon import errors
+
         forwarding = asyncio.create_task(self._forward())
         try:
             if await self._call(lambda: self._client.get_me()) is None:
@@ -100,10 +102,12 @@ class Ingest:
                 channels = [channel for channel in channels if await self._history(channel)]
                 if not live or not channels:
                     break
-                self._said(f"waiting for what is new in {len(channels)} channels")
+                self._said("all is read; waiting for what is new")
                 await self._rest()
         except _Stopped:
             pass
+        except errors.RPCError as error:  # such as of an api id that is none
+            raise ConfigError(f"Telegram refuses us: {_line(error)}") from None
         finally:
             self.stop()
             await forwarding

@@ -18,6 +18,7 @@ lint: .venv/installed
 types: .venv/installed
 	@$(BIN)/mypy graphwriter tests
 	@$(BIN)/mypy bench/*.py
+	@$(BIN)/mypy examples
 
 # The fuzz, the soak and the long fault campaign, an hour: FAULTS="--seed 7 --faults 50" for others.
 FAULTS ?= --faults 200 --events 100000

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from graphwriter.errors import Unavailable as Unavailable
     from graphwriter.library import GraphWriter as GraphWriter
     from graphwriter.library import Neo4jClient as Neo4jClient
+    from graphwriter.producers.message import prepare_parsed_event as prepare_parsed_event
     from graphwriter.producers.publisher import EventPublisher as EventPublisher
     from graphwriter.wire import PostParsedEventV1 as PostParsedEventV1
 
@@ -30,6 +31,7 @@ _HOMES = {
     "Neo4jClient": "library",
     "PostParsedEventV1": "wire",
     "Unavailable": "errors",
+    "prepare_parsed_event": "producers.message",
 }
 __all__ = [*_HOMES, "__version__"]
 

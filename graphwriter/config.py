@@ -94,6 +94,15 @@ class Config:
         False,
         "Refuse to talk to another machine without TLS and a checked certificate.",
     )
+    telegram_api_id: str | None = _setting(
+        "TELEGRAM_API_ID", None, "Telegram's number for your program.", secret=True
+    )
+    telegram_api_hash: str | None = _setting(
+        "TELEGRAM_API_HASH", None, "The hash beside that number.", secret=True
+    )
+    telegram_session: str | None = _setting(
+        "TELEGRAM_SESSION", None, "A logged in session, as Telethon's text.", secret=True
+    )
     log_level: str = _setting(
         "GRAPH_WRITER_LOG_LEVEL",
         "INFO",

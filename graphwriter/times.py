@@ -44,6 +44,11 @@ def micros(name: str, value: str | int | float) -> int:
     return result
 
 
+def iso(micros: int) -> str:
+    """Return microseconds since 1970 as RFC 3339 text in UTC."""
+    return (_EPOCH + micros * _MICROSECOND).isoformat()
+
+
 def _parsed(text: str) -> int:
     if found := _RFC3339(text):
         day, clock, fraction, zone = found.groups()

@@ -468,7 +468,10 @@ def test_topics_of_one_chat_are_none_of_another(export: Any) -> None:
 # What is no export, or no whole one
 
 
-HINT = "events, one a line, go through `graphwriter publish`"
+HINT = (
+    "a Telethon dump goes through `graphwriter import telethon`, events, one a line, through "
+    "`graphwriter publish`"
+)
 
 
 @pytest.mark.parametrize(

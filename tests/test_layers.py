@@ -33,6 +33,7 @@ BORDERS = {
     "psycopg": {"embedded"},
     "click": {"cli"},
     "supervisor": {"watchdog"},
+    "telethon": {"producers"},
 }
 IMPURE = ("logging", "time", "os", "socket", "random", "pathlib", "io")
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -19,12 +19,13 @@ from product import digest
 from graphwriter import status
 from graphwriter.config import load
 from graphwriter.pool import Pool
-from graphwriter.producers import desktop
+from graphwriter.producers import desktop, dump
 from graphwriter.stream import DeadLetters, Stream
 
 DATA = Path(__file__).parent.parent / ".." / "shared" / "data"
 EVENTS = DATA / "real-events-10k.jsonl.gz"
 EXPORT = DATA / "desktop-export" / "result.json"
+DUMP = DATA / "telethon-dump" / "channel_messages.json"
 
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"no real data at {DATA}")
 
@@ -86,16 +87,18 @@ def test_ten_thousand_real_events_become_the_models_graph(
     stream.close()
 
 
-def test_a_real_desktop_export_becomes_the_models_graph(
+def test_a_real_desktop_export_and_a_real_telethon_dump_become_the_models_graph(
     pool: Pool, environ: dict[str, str], graph_empty: neo4j.Driver
 ) -> None:
-    """924 messages, replies into another chat, signatures: through the stream and the workers."""
+    """924 messages, replies into another chat, signatures; 100 posts newest first, six replies."""
     expected = Model(time.time, digest)
-    for event in desktop.events(EXPORT):
+    for event in (*desktop.events(EXPORT), *dump.events(DUMP)):
         assert expected.apply({b"data": json.dumps(event).encode()}) is None
     command(environ, "import", "desktop", str(EXPORT))
+    said = command(environ, "import", "telethon", str(DUMP))
+    assert said == "published 100 events to stream:posts:parsed\n1 chat read\n"
     drain(pool).close()
     graph = read_graph(graph_empty)
     assert_same(expected.graph(), graph)
-    assert len(graph["replies"]) == 84
-    assert sum(1 for author, _ in graph["authored"].values() if author[0] == "channel") > 0
+    assert len(graph["replies"]) == 84 + 6
+    assert sum(1 for author, _ in graph["authored"].values() if author[0] == "channel") > 100

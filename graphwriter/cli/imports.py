@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,16 +31,34 @@ def desktop(config: Config, file: str, as_tenant: str) -> None:
     FILE is result.json or the directory with it, of one chat or of a whole account. A message that
     cannot be read is named and left out, and the exit code is then 1. Importing twice does no harm.
     """
-    from pathlib import Path
-
     from graphwriter.producers import desktop as exports
 
+    _import(config, exports.events, file, as_tenant)
+
+
+@command.command("telethon", context_settings=CONTEXT)
+@click.argument("file", metavar="FILE")
+@click.option("--as-tenant", default="telethon", metavar="NAME", help="The events' tenant_id.")
+@settings("redis_url", "stream")
+def telethon(config: Config, file: str, as_tenant: str) -> None:
+    """Add the messages of a Telethon dump.
+
+    FILE holds what Message.to_dict() or to_json() gave: a JSON array, several, or messages one
+    after another, in any order. A message that cannot be read is named and left out, and the exit
+    code is then 1. Importing twice does no harm.
+    """
+    from graphwriter.producers import dump
+
+    _import(config, dump.events, file, as_tenant)
+
+
+def _import(config: Config, events: Callable[..., Any], file: str, tenant: str) -> None:
     counts: Counter[str] = Counter()
 
     def rejected(place: str, error: BadEvent) -> None:
         click.echo(f"graphwriter: {place}: {error}", err=True)
 
-    events = exports.events(Path(file), tenant=as_tenant, rejected=rejected, counts=counts)
-    send(config, events, "importing")
+    found = events(Path(file), tenant=tenant, rejected=rejected, counts=counts)
+    send(config, found, "importing")
     click.echo(read(counts))
     sys.exit(EXIT_FAILED if counts["rejected"] else 0)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 import orjson
 
 T = TypeVar("T")
+TOLD_EVERY = 30.0  # seconds between two lines about what is being done, where there is no terminal
 
 as_json = click.option("--json", is_flag=True, help="Print JSON, a line a row.")
 
@@ -77,3 +80,24 @@ def progress(items: Iterable[T], doing: str) -> Iterator[T]:
             if number % 100 == 0:
                 shown.update(task, completed=number)
             yield item
+
+
+@contextmanager
+def telling() -> Iterator[Callable[[str], None]]:
+    """Give a function that says what is being done: in one line, or now and then in the log."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status("starting") as shown:
+            yield lambda text: shown.update(plain(text))
+        return
+    last = -TOLD_EVERY
+
+    def say(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= TOLD_EVERY:
+            last = time.monotonic()
+            logging.getLogger("graphwriter").info("%s", plain(text))
+
+    yield say

@@ -33,7 +33,8 @@ def _checked(lines: Iterable[bytes], file: str) -> Iterator[bytes]:
         if number == 0 and not _may_be_event(line):
             raise ConfigError(
                 f"{file}: its first line is no event, which is a JSON object on one line; a "
-                "Telegram Desktop export goes through `graphwriter import desktop`"
+                "Telegram Desktop export goes through `graphwriter import desktop`, a Telethon "
+                "dump through `graphwriter import telethon`"
             )
         yield line
 
@@ -43,5 +44,5 @@ def _may_be_event(line: bytes) -> bool:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
         return False
-    # An export without line feeds is an object on one line, too.
-    return isinstance(value, dict) and not value.keys() & {"messages", "chats"}
+    # An export without line feeds is an object on one line, too, and so is Telethon's message.
+    return isinstance(value, dict) and not value.keys() & {"messages", "chats", "_"}

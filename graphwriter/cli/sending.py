@@ -40,6 +40,7 @@ def read(counts: Counter[str]) -> str:
         for kind, name in (
             ("service", "service"),
             ("unsupported", "unsupported"),
+            ("empty", "empty"),
             ("rejected", "unreadable"),
         )
         if counts[kind]

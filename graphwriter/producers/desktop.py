@@ -26,15 +26,18 @@ import msgspec
 
 from graphwriter.errors import BadEvent, ConfigError
 from graphwriter.producers.desktopchat import Chat, Message
-from graphwriter.producers.jsonfile import JsonFile
-from graphwriter.wire import plain, refusal, shown
+from graphwriter.producers.jsonfile import JsonFile, decoding
+from graphwriter.wire import plain, shown
 
 Rejected = Callable[[str, BadEvent], None]
 
 _ESCAPE = re.compile(rb"\\(?:x(?=[0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _DOCUMENT_ID = re.compile(rb'("document_id":\s*)[^"\s][^\n]*')
 
-_OTHER = "events, one a line, go through `graphwriter publish`"
+_OTHER = (
+    "a Telethon dump goes through `graphwriter import telethon`, events, one a line, through "
+    "`graphwriter publish`"
+)
 
 _message = msgspec.json.Decoder(Message)
 
@@ -191,29 +194,13 @@ def _chat(head: dict[str, bytes]) -> Chat:
 
 
 def _decode(raw: bytes) -> Message:
-    try:
+    with decoding(raw, _mended):
         try:
             return _message.decode(raw)
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:
             return _message.decode(_mended(raw))
-    except UnicodeDecodeError:
-        raise BadEvent("bad_utf8", "a text of the message is not UTF-8") from None
-    except RecursionError:
-        raise BadEvent("too_deep", "the JSON is nested too deep to be a message") from None
-    except msgspec.ValidationError as error:
-        raise refusal(error, _untyped(raw)) from None
-    except msgspec.DecodeError as error:
-        raise BadEvent("not_json", plain(error)) from None
-
-
-def _untyped(raw: bytes) -> dict[str, Any]:
-    try:
-        values = msgspec.json.decode(_mended(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}  # it is wrong in more than one way
-    return values if isinstance(values, dict) else {}
 
 
 def _mended(raw: bytes) -> bytes:

@@ -7,8 +7,6 @@ and the forwarded post's id, which some other exporters add as `forwarded_from_m
 from __future__ import annotations
 
 import re
-import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -16,6 +14,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from graphwriter import times
 from graphwriter.errors import BadEvent
+from graphwriter.producers.identity import identity, wired
 from graphwriter.telegram import Peer
 from graphwriter.wire import shown
 
@@ -34,7 +33,6 @@ KINDS = {
 }
 _BROADCASTS = ("public_channel", "private_channel")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PEER = re.compile(r"(user|chat|channel)([1-9][0-9]{0,17})", re.ASCII).fullmatch
 # Exports of 2020 give a peer as one integer: its id, and its kind above bit 32. Chats and channels
 # share a kind there.
@@ -102,7 +100,6 @@ class Chat:
             raise BadEvent("unknown_chat", f"type is {shown(type_)}, which is no kind of chat")
         self.peer = Peer(KINDS[type_], bare)
         self.marked = self.peer.marked
-        self._channel_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"telegram:{self.marked}"))
         self._broadcast = type_ in _BROADCASTS
         self._roots: set[int] = set()
         self._threads: dict[int, int] = {}  # filled in forums only: about 100 bytes a message
@@ -123,18 +120,10 @@ class Chat:
         edited = _micros(message, "edited")
         if edited is not None and edited < posted:
             edited = None  # exports of 2019 write 1970 for "never"
-        occurred = occurred_at or _iso(posted if edited is None else edited)
-        address = f"{self.marked}:{message.id}"
+        occurred = occurred_at or times.iso(posted if edited is None else edited)
         return {
-            "schema_version": "v1",
-            "occurred_at": occurred,
-            "idempotency_key": f"{tenant}:{address}:{occurred}",
-            "tenant_id": tenant,
-            "channel_id": self._channel_id,
-            "post_id": address,
-            "tg_channel_id": self.marked,
-            "telegram_message_id": message.id,
-            "posted_at": _iso(posted),
+            **identity(tenant, self.marked, message.id, occurred),
+            "posted_at": times.iso(posted),
             "text": _text(message),
             "has_media": any(getattr(message, name) is not UNSET for name in _MEDIA),
             "is_edited": edited is not None,
@@ -149,7 +138,7 @@ class Chat:
     def _forward(self, message: Message) -> dict[str, Any]:
         peer = self._peer("forwarded_from_id", message)
         return {
-            "forward_from_peer_id": _wire(peer),
+            "forward_from_peer_id": wired(peer),
             "forward_from_chat_id": None,
             "forward_from_message_id": message.forwarded_from_message_id,
             "forward_date": None,
@@ -182,7 +171,7 @@ class Chat:
             name = message.from_ if peer.kind == "user" else message.author
         unnamed = None if not name else "signature"
         return {
-            "author_peer_id": _wire(peer),
+            "author_peer_id": wired(peer),
             "author_name": name,
             "author_type": unnamed if peer is None else peer.kind,
         }
@@ -214,15 +203,7 @@ def _micros(message: Message, name: str) -> int | None:
     return None
 
 
-def _iso(micros: int) -> str:
-    return (_EPOCH + timedelta(microseconds=micros)).isoformat()
-
-
 def _text(message: Message) -> str:
     if isinstance(message.text, str):
         return message.text
     return "".join(part if isinstance(part, str) else part.text for part in message.text)
-
-
-def _wire(peer: Peer | None) -> dict[str, int] | None:
-    return None if peer is None else {f"{peer.kind}_id": peer.id}

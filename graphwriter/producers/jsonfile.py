@@ -1,16 +1,21 @@
 """A JSON file of any size, read value by value in the memory of one value.
 
-It goes by brackets and strings only and leaves the decoding of a value to the caller. So one value
-that is no JSON costs that value and not the file, and nesting of any depth costs nothing.
+It goes by brackets and strings only and leaves the decoding of a value to the caller, who does it
+within `decoding`. So one value that is no JSON costs that value and not the file, and nesting of
+any depth costs nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
 
-from graphwriter.errors import ConfigError
+import msgspec
+
+from graphwriter.errors import BadEvent, ConfigError
+from graphwriter.wire import plain, refusal
 
 CHUNK = 1 << 18  # bytes a read: enough that the cost of a read vanishes
 VALUE_LIMIT = 1 << 24  # bytes of one value; a Telegram message is far below 1 MiB
@@ -136,3 +141,26 @@ class JsonFile:
         self._window = self._window[self._at :] + chunk
         self._at = 0
         return bool(chunk)
+
+
+@contextmanager
+def decoding(raw: bytes, mended: Callable[[bytes], bytes] = bytes) -> Iterator[None]:
+    """Turn msgspec's errors about the message `raw` into BadEvents that name field and value."""
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise BadEvent("bad_utf8", "a text of the message is not UTF-8") from None
+    except RecursionError:
+        raise BadEvent("too_deep", "the JSON is nested too deep to be a message") from None
+    except msgspec.ValidationError as error:
+        raise refusal(error, _untyped(mended(raw))) from None
+    except msgspec.DecodeError as error:
+        raise BadEvent("not_json", plain(error)) from None
+
+
+def _untyped(raw: bytes) -> dict[str, Any]:
+    try:
+        values = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}  # it is wrong in more than one way
+    return values if isinstance(values, dict) else {}

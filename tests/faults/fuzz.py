@@ -1,4 +1,4 @@
-"""Mutated input for everything that reads what others wrote: entries, exports, files of lines.
+"""Mutated input for everything that reads what others wrote: entries, exports, dumps, lines.
 
     python tests/faults/fuzz.py --cases 1000000 --seed 7
 
@@ -25,7 +25,9 @@ from cases import CASES  # noqa: E402
 
 from graphwriter import events  # noqa: E402
 from graphwriter.errors import BadEvent, GraphwriterError  # noqa: E402
-from graphwriter.producers import demo, desktop, lines  # noqa: E402
+from graphwriter.producers import demo, desktop, dump, lines  # noqa: E402
+from graphwriter.producers.entries import form_a  # noqa: E402
+from graphwriter.producers.positions import Positions  # noqa: E402
 
 NOW = 1_800_000_000_000
 FILES_EVERY = 200  # one case in so many is a whole file: it takes as much longer
@@ -44,6 +46,20 @@ EXPORT = {
         {"id": 3, "type": "service", "date": "2024-05-01T10:00:02", "actor": "Ann", "text": ""},
     ],
 }  # fmt: skip
+
+PEER = {"_": "PeerChannel", "channel_id": 1179270258}
+DUMP = [
+    {"_": "Message", "id": 2, "peer_id": PEER, "date": "2024-05-01T10:00:00+00:00", "post": True,
+     "edit_date": "2024-05-01T10:05:00+00:00", "message": "two", "views": 7, "post_author": "Ann",
+     "fwd_from": {"_": "MessageFwdHeader", "date": "2024-04-01T10:00:00+00:00", "from_id": PEER,
+                  "channel_post": 1, "saved_from_peer": PEER, "saved_from_msg_id": 1},
+     "reply_to": {"_": "MessageReplyHeader", "reply_to_msg_id": 1, "forum_topic": True,
+                  "reply_to_top_id": 1, "reply_to_peer_id": {"_": "PeerUser", "user_id": 5}},
+     "reactions": {"results": [{"count": 3}]}, "media": {"_": "MessageMediaWebPage"}},
+    {"_": "MessageService", "id": 3, "peer_id": PEER, "action": {"_": "MessageActionPinMessage"}},
+    {"_": "Message", "id": 4, "to_id": {"_": "PeerUser", "user_id": 5}, "from_id": 6, "out": False,
+     "date": 1556704800, "reply_to_msg_id": 2, "fwd_from": {"date": 1556704800, "channel_id": 8}},
+]  # fmt: skip
 
 
 def mutated(random: Random, whole: bytes, other: bytes) -> bytes:
@@ -103,11 +119,18 @@ def decode(fields: dict[bytes, bytes]) -> None:
 
 
 def files(random: Random, folder: Path) -> Iterator[None]:
-    """Read a mutated export and a mutated file of lines, each time it is asked for."""
-    export = json.dumps(EXPORT).encode()
+    """Read one mutated file after another, of each kind, each time it is asked for."""
+    export, dumped = json.dumps(EXPORT).encode(), json.dumps(DUMP).encode()
     line = next(dict(case.fields) for case in CASES if not case.refusal)[b"data"]
+    kinds: tuple[tuple[Callable[[Path], Any], bytes], ...] = (
+        (desktop.events, export),
+        (dump.events, dumped),
+        (dump.events, b"\n".join(json.dumps(each).encode() for each in DUMP)),
+        (lines.events, b"\n".join([line] * 3)),
+        (lambda path: [Positions(path)], b'{"-1001179270258": 24237, "5": 7}'),
+    )
     while True:
-        for read, whole in ((desktop.events, export), (lines.events, b"\n".join([line] * 3))):
+        for read, whole in kinds:
             path = folder / "file.json"
             path.write_bytes(mutated(random, whole, export))
             _drained(read, path)
@@ -116,8 +139,9 @@ def files(random: Random, folder: Path) -> Iterator[None]:
 
 def _drained(read: Callable[..., Any], path: Path) -> None:
     try:
-        for _ in read(path):
-            pass
+        for event in read(path):
+            if isinstance(event, dict):
+                decode(form_a(event))
     except GraphwriterError:
         pass  # it has a name
 

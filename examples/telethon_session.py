@@ -1,0 +1,28 @@
+"""Log in to Telegram once, and keep the session for `graphwriter ingest telethon` in a file.
+
+    TELEGRAM_API_ID=… TELEGRAM_API_HASH=… python examples/telethon_session.py telegram.session
+
+Telethon asks for your phone number, the code and the password. Whoever has the file is you to
+Telegram: it is made for your eyes only, and `TELEGRAM_SESSION_FILE=telegram.session` names it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from telethon.sessions import StringSession
+from telethon.sync import TelegramClient
+
+
+def main(path: str) -> None:
+    """Ask, log in, and write the file, which must not be there yet."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    api = int(os.environ["TELEGRAM_API_ID"]), os.environ["TELEGRAM_API_HASH"]
+    with os.fdopen(file, "w") as kept, TelegramClient(StringSession(), *api) as client:
+        kept.write(client.session.save())
+    print(f"logged in; the session is in {path}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,116 @@
+"""graphwriter ingest: channels, read from Telegram itself into the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from graphwriter.cli.options import CONTEXT, settings
+from graphwriter.cli.output import counted, telling
+from graphwriter.config import Config
+from graphwriter.errors import EXIT_FAILED, ConfigError
+from graphwriter.state import Lock, key
+
+PATIENCE = 3.0  # seconds that a signal has to wait for Redis, at most
+
+
+@click.group("ingest", context_settings=CONTEXT)
+def command() -> None:
+    """Read channels from Telegram into the stream."""
+
+
+@command.command("telethon", context_settings=CONTEXT)
+@click.option(
+    "--channel",
+    "channels",
+    metavar="NAME",
+    multiple=True,
+    required=True,
+    help="@name, link or marked id of a channel or group; once for each.",
+)
+@click.option("--as-tenant", default="telethon", metavar="NAME", help="The events' tenant_id.")
+@click.option("--history", is_flag=True, help="End when all is read, wait for nothing new.")
+@click.option(
+    "--every",
+    metavar="SECONDS",
+    default=600.0,
+    type=click.FloatRange(min=1),
+    help="How often history is looked at for what no update came for; default 600.",
+)
+@click.option(
+    "--positions",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to note how far was read; default in the run directory, which a boot may empty.",
+)
+@settings("redis_url", "stream", "run_dir")
+def telethon(
+    config: Config,
+    channels: tuple[str, ...],
+    as_tenant: str,
+    history: bool,
+    every: float,
+    positions: Path | None,
+) -> None:
+    """Read channels by Telethon: their history, then what is new or edited, until TERM or Ctrl-C.
+
+    TELEGRAM_API_ID, TELEGRAM_API_HASH and TELEGRAM_SESSION, or the files that TELEGRAM_..._FILE
+    name, say who reads. It goes on where it was left. Needs pip install 'graphwriter[telethon]'.
+    """
+    name = key("telethon", config.redis_url, config.stream, "")
+    path = positions or config.directory() / f"{name}.positions"
+    lock = Lock(
+        path.with_name(f"{path.name}.lock"),
+        f"process {{pid}} already reads channels with the positions in {path}: end it, or choose "
+        "another file by --positions",
+    )
+    try:
+        lock.take()
+    except OSError as error:
+        raise ConfigError(f"{lock.path}: {error.strerror}") from None
+    try:
+        left_out = asyncio.run(_run(config, channels, as_tenant, not history, every, path))
+    finally:
+        lock.release()
+    sys.exit(EXIT_FAILED if left_out else 0)
+
+
+async def _run(
+    config: Config, channels: tuple[str, ...], tenant: str, live: bool, every: float, path: Path
+) -> bool:
+    """Read until a signal or the end; return whether something was left out."""
+    from graphwriter.producers.ingest import Ingest
+    from graphwriter.producers.positions import Positions
+    from graphwriter.producers.publisher import EventPublisher
+    from graphwriter.producers.session import client
+
+    telegram = client(config.telegram_api_id, config.telegram_api_hash, config.telegram_session)
+    publisher = EventPublisher(config.redis_url, config.stream, patience=PATIENCE)
+    try:
+        with telling() as said:
+            ingest = Ingest(
+                telegram, publisher, Positions(path), tenant=tenant, said=said, every=every
+            )
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, ingest.stop)
+            await ingest.run(channels, live=live)
+    finally:
+        publisher.close()
+    click.echo(f"published {counted(publisher.published, 'event')} to {config.stream}")
+    left = [
+        counted(ingest.counts[kind], noun)
+        for kind, noun in (
+            ("rejected", "unreadable message"),
+            ("failed", "channel"),
+            ("missed", "update"),
+        )
+        if ingest.counts[kind]
+    ]
+    if left:
+        click.echo(f"left out: {', '.join(left)}; the log has why")
+    return bool(left)

@@ -54,8 +54,10 @@ def test_odd_events_stop_no_worker_and_no_good_event(
     model = Model(time.time, digest)
     expected = {}
     entries = _planted(demo.events(110 * len(CASES)))
+    pipe = redis_client.pipeline(transaction=False)
     for fields in entries:
-        added: Any = redis_client.xadd(STREAM, fields)
+        pipe.xadd(STREAM, fields)
+    for fields, added in zip(entries, pipe.execute(), strict=True):
         key = added.decode()
         if FATAL in str(fields):
             expected[key] = "deliveries"

@@ -38,6 +38,9 @@ class Config:
         "NEO4J_PASSWORD", None, "Neo4j password; without one no user is sent.", secret=True
     )
     neo4j_database: str = _setting("NEO4J_DATABASE", "neo4j", "Neo4j database.")
+    database_url: str | None = _setting(
+        "DATABASE_URL", None, "PostgreSQL with the posts, for the backfill.", secret=True
+    )
     stream: str = _setting("GRAPH_WRITER_STREAM", "stream:posts:parsed", "Stream with the events.")
     group: str = _setting(
         "GRAPH_WRITER_CONSUMER_GROUP", "graph_writer", "Consumer group that the workers share."
@@ -120,8 +123,7 @@ class Config:
         Raises:
             ConfigError: they do not; the message names the settings to change.
         """
-        if self.require_tls and (exposed := self.exposed()):
-            raise ConfigError(f"GRAPH_WRITER_REQUIRE_TLS is set, but {'; '.join(exposed)}")
+        self.require()
         longest = self.timeout + self.retry
         for name, value, other, bound in (
             ("GRAPH_WRITER_WATCHDOG", self.watchdog, "GRAPH_WRITER_TIMEOUT + _RETRY", longest),
@@ -139,13 +141,21 @@ class Config:
                 )
         return self
 
-    def exposed(self) -> list[str]:
-        """Return a line for each link to another machine that others could read or answer on."""
+    def exposed(self, *names: str) -> list[str]:
+        """Return a line for each link to another machine that others could read or answer on.
+
+        `names` are the settings looked at; none: those of a worker.
+        """
         return [
-            f"{name} {said}"
-            for name, url in (("REDIS_URL", self.redis_url), ("NEO4J_URI", self.neo4j_uri))
-            if (said := _exposed(url))
+            f"{name.upper()} {said}"
+            for name in names or ("redis_url", "neo4j_uri")
+            if (said := _exposed(getattr(self, name) or ""))
         ]
+
+    def require(self, *names: str) -> None:
+        """Raise ConfigError where TLS is required and one of these links is exposed."""
+        if self.require_tls and (exposed := self.exposed(*names)):
+            raise ConfigError(f"GRAPH_WRITER_REQUIRE_TLS is set, but {'; '.join(exposed)}")
 
     def directory(self) -> Path:
         """Return the run directory, made if missing, ours alone; raises ConfigError."""
@@ -163,6 +173,7 @@ class Config:
 
 
 _CHECKED = ("rediss", "rediss+sentinel", "rediss+cluster", "bolt+s", "neo4j+s")
+_POSTGRES = ("postgresql", "postgres")
 
 
 def _exposed(url: str) -> str | None:
@@ -174,10 +185,16 @@ def _exposed(url: str) -> str | None:
         ]
     except ValueError:
         return None  # no URL: who connects says so
+    query = parse_qs(parts.query)
+    postgres = parts.scheme.partition("+")[0] in _POSTGRES
+    if postgres:
+        hosts += [one for many in query.get("host", ()) for one in many.split(",")]
     host = next((one for one in hosts if one and not _is_here(one)), None)
     if host is None or parts.scheme == "unix":
         return None
-    unchecked = {"none", "optional"} & set(parse_qs(parts.query).get("ssl_cert_reqs", ()))
+    if postgres:
+        return _exposed_postgres(host, query.get("sslmode", [os.environ.get("PGSSLMODE", "")])[-1])
+    unchecked = {"none", "optional"} & set(query.get("ssl_cert_reqs", ()))
     if parts.scheme in _CHECKED and not unchecked:
         return None
     if parts.scheme in _CHECKED or parts.scheme.endswith("+ssc"):
@@ -185,7 +202,17 @@ def _exposed(url: str) -> str | None:
     return f"sends events and passwords to {host} in clear text: use {_secure(parts.scheme)}://"
 
 
+def _exposed_postgres(host: str, mode: str) -> str | None:
+    if mode == "verify-full":
+        return None
+    if mode in ("require", "verify-ca"):
+        return f"does not check the certificate of {host}: add sslmode=verify-full"
+    return f"may send posts and passwords to {host} in clear text: add sslmode=verify-full"
+
+
 def _is_here(host: str) -> bool:
+    if host.startswith("/"):
+        return True  # a socket's directory
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -18,7 +18,7 @@ LAYERS = (
     ("peers", "times"),
     ("events",),
     ("batch", "embedded", "watchdog", "plan"),
-    ("graph", "stream"),
+    ("graph", "stream", "database"),
     ("prepared",),
     ("writer", "producers", "status", "pool"),
     ("worker", "library"),
@@ -30,7 +30,7 @@ PURE = ("telegram", "wire", "peers", "times", "events", "batch", "plan")
 BORDERS = {
     "redis": {"stream"},
     "neo4j": {"graph", "embedded"},
-    "psycopg": {"embedded"},
+    "psycopg": {"database"},
     "click": {"cli"},
     "supervisor": {"watchdog"},
     "telethon": {"producers"},

@@ -35,11 +35,13 @@ def settings(*names: str) -> Callable[[F], F]:
         def wrapped(**arguments: Any) -> Any:
             flags = {name: arguments.pop(name) for name in names}
             with reported():
-                if _with_password(flags.get("redis_url") or ""):
-                    raise ConfigError(
-                        "--redis-url holds a password, which every user of the machine can read "
-                        "there: set REDIS_URL or REDIS_URL_FILE instead"
-                    )
+                for flag in ("redis_url", "database_url"):
+                    if _with_password(flags.get(flag) or ""):
+                        name = flag.upper()
+                        raise ConfigError(
+                            f"--{flag.replace('_', '-')} holds a password, which every user of the "
+                            f"machine can read there: set {name} or {name}_FILE instead"
+                        )
                 config = load(**flags)
                 logging.basicConfig(
                     level=config.log_level.upper(),

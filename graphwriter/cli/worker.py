@@ -13,7 +13,7 @@ from graphwriter.config import Config
 NAMES = tuple(
     setting.name
     for setting in fields(Config)
-    if setting.name not in ("neo4j_password", "workers", "watchdog")
+    if setting.name not in ("neo4j_password", "workers", "watchdog", "database_url")
 )
 
 

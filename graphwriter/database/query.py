@@ -1,0 +1,189 @@
+"""The queries: what is selected, which columns there are, and one JSON object a row.
+
+A row leaves PostgreSQL as the JSON of an event in form (a), so that it is decoded and checked by
+the code that decodes the stream's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+from graphwriter.database.connection import SCHEMA
+from graphwriter.errors import ConfigError
+
+_TEXT = "any"
+_INTEGER = "int2 int4 int8 numeric"
+_TIME = "timestamptz timestamp int4 int8 numeric float4 float8 text varchar"
+_PEER = "jsonb json text varchar int8 numeric"
+
+# Field of the event: the types that its column may have, and the columns it may come from; of
+# several the first that is not null.
+_FIELDS = {
+    "post_id": (_TEXT, "post_id id"),
+    "channel_id": (_TEXT, "channel_id"),
+    "tenant_id": (_TEXT, "tenant_id"),
+    "tg_channel_id": (_INTEGER, "tg_channel_id"),
+    "telegram_message_id": (_INTEGER, "telegram_message_id tg_message_id"),
+    "occurred_at": (_TIME, "occurred_at updated_at posted_at"),
+    "posted_at": (_TIME, "posted_at"),
+    # Also where the graph keeps no texts: a version is made of all values, and has to be the same.
+    "text": (_TEXT, "text"),
+    "content_hash": (_TEXT, "content_hash"),
+    "telegram_post_url": (_TEXT, "telegram_post_url"),
+    "has_media": ("bool", "has_media"),
+    "is_edited": ("bool", "is_edited"),
+    "views_count": (_INTEGER, "views_count"),
+    "forwards_count": (_INTEGER, "forwards_count"),
+    "reactions_count": (_INTEGER, "reactions_count"),
+    "forward_from_peer_id": (_PEER, "forward_from_peer_id"),
+    "forward_from_chat_id": (_INTEGER, "forward_from_chat_id"),
+    "forward_from_message_id": (_INTEGER, "forward_from_message_id"),
+    "forward_date": (_TIME, "forward_date"),
+    "forward_from_name": (_TEXT, "forward_from_name"),
+    "reply_to_message_id": (_INTEGER, "reply_to_message_id"),
+    "reply_to_chat_id": (_INTEGER, "reply_to_chat_id"),
+    "thread_id": (_INTEGER, "thread_id"),
+    "author_peer_id": (_PEER, "author_peer_id"),
+    "author_name": (_TEXT, "author_name post_author"),
+    "author_type": (_TEXT, "author_type"),
+}
+_ALWAYS = ("post_id", "channel_id", "tg_channel_id", "telegram_message_id", "occurred_at")
+_USUAL = tuple(
+    name for name in _FIELDS if name.startswith(("forward_from", "forward_date", "reply", "thread"))
+)
+_KEYS = {"uuid": "uuid", "int2": "int8", "int4": "int8", "int8": "int8"} | dict.fromkeys(
+    ("text", "varchar"), "text"
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which posts, and what their nulls say.
+
+    Args:
+        sql: a query of one's own, see docs/backfill.md; None: the usual schema's.
+        linked: only posts with a forward or a reply in the usual schema.
+        since: only posts whose event is of this time (with a zone) or later.
+        channels: only posts of these chats: marked Telegram ids, or values of channel_id.
+        tenant: tenant_id of rows that have none.
+        nulls_clear: an event speaks for every facet that has a column, and all null clears it.
+    """
+
+    sql: str | None = None
+    linked: bool = False
+    since: datetime | None = None
+    channels: tuple[str, ...] = ()
+    tenant: str = "default"
+    nulls_clear: bool = False
+
+
+class Query:
+    """The statements of a selection, over a source whose columns and types are known."""
+
+    def __init__(self, selection: Selection, columns: list[tuple[str, str]]) -> None:
+        """Check the columns, (name, type) as PostgreSQL tells them; raises ConfigError."""
+        self._selection = selection
+        types = dict(columns)
+        twice = {name for name in types if [n for n, _ in columns].count(name) > 1}
+        if used := sorted(twice & {n for _, names in _FIELDS.values() for n in names.split()}):
+            raise ConfigError(f"the query has two columns {', '.join(used)}: {SCHEMA}")
+        self._sources = {
+            name: found
+            for name, (_, names) in _FIELDS.items()
+            if (found := [one for one in names.split() if one in types])
+        }
+        wanted = _ALWAYS if selection.sql else (*_ALWAYS, *_USUAL)
+        if missing := [_FIELDS[name][1] for name in wanted if name not in self._sources]:
+            lack = ", ".join(names.replace(" ", " or ") for names in missing)
+            raise ConfigError(f"{_source(selection)} lacks the column {lack}: {SCHEMA}")
+        for name, found in self._sources.items():
+            kinds = _FIELDS[name][0]
+            for column in found:
+                if kinds != "any" and types[column] not in kinds.split():
+                    raise ConfigError(
+                        f"{_source(selection)} has {column} of type {types[column]}, expected "
+                        f"{kinds.replace(' ', ', ')}: {SCHEMA}"
+                    )
+        self.key = "id" if "id" in types else "post_id"
+        if types[self.key] not in _KEYS:
+            raise ConfigError(
+                f"{_source(selection)} has {self.key} of type {types[self.key]}, expected uuid, an "
+                f"integer or text: {SCHEMA}"
+            )
+        self.key_type = _KEYS[types[self.key]]
+
+    def _value(self, name: str) -> str:
+        columns = [f"post.{column}" for column in self._sources[name]]
+        if _FIELDS[name][0] == _TEXT:
+            columns = [f"{column}::text" for column in columns]
+        return columns[0] if len(columns) == 1 else f"coalesce({', '.join(columns)})"
+
+    def rows(self, where: str, rest: str = "") -> str:
+        """Return the query of (key, event) whose rows fulfil `where`; event null: without a chat.
+
+        Takes the parameter `tenant` and those of `where`.
+        """
+        values = {name: self._value(name) for name in self._sources}
+        held = values.get("tenant_id")
+        values["tenant_id"] = f"coalesce({held}, %(tenant)s)" if held else "%(tenant)s::text"
+        fields = ", ".join(f"{value} AS {name}" for name, value in values.items())
+        key = f"post.{self.key}::text"
+        event = (
+            f"row_to_json((SELECT event FROM (SELECT 'v1' AS schema_version, {key} AS "
+            f"idempotency_key, {fields}) AS event))"
+        )
+        if not self._selection.nulls_clear:
+            event = f"json_strip_nulls({event})"
+        return (
+            f"SELECT {key}, CASE WHEN post.tg_channel_id IS NOT NULL THEN {event} END "
+            f"FROM {embedded(self._selection)} WHERE {where} {rest}"
+        )
+
+    def keys(self, where: str, rest: str = "") -> str:
+        """Return the query of the keys whose rows fulfil `where`."""
+        return f"SELECT post.{self.key}::text FROM {embedded(self._selection)} WHERE {where} {rest}"
+
+    def count(self) -> str:
+        """Return the query that counts the selection."""
+        return f"SELECT count(*) FROM {embedded(self._selection)} WHERE {self.selected()}"
+
+    def selected(self, after: str | None = None, upto: str | None = None) -> str:
+        """Return the condition of the selection, of keys above `after` and up to `upto`."""
+        chosen = self._selection
+        terms = []
+        if chosen.linked:
+            terms.append(
+                "(post.forward_from_peer_id IS NOT NULL OR post.reply_to_message_id IS NOT NULL)"
+            )
+        if chosen.since is not None:
+            terms.append(f"{self._value('occurred_at')} >= %(since)s")
+        if chosen.channels:
+            terms.append(
+                "(post.tg_channel_id::text = ANY(%(channels)s) "
+                "OR post.channel_id::text = ANY(%(channels)s))"
+            )
+        if after is not None:
+            terms.append(f"post.{self.key} > %(after)s::{self.key_type}")
+        if upto is not None:
+            terms.append(f"post.{self.key} <= %(upto)s::{self.key_type}")
+        return " AND ".join(terms) or "true"
+
+    def parameters(self, **more: Any) -> dict[str, Any]:
+        """Return the parameters of these queries."""
+        chosen = self._selection
+        channels, since = list(chosen.channels), chosen.since
+        return {"tenant": chosen.tenant, "channels": channels, "since": since, **more}
+
+
+def embedded(selection: Selection) -> str:
+    """Return the source as a table expression named `post`, for a query with parameters."""
+    text = selection.sql or (resources.files(__package__) / "posts.sql").read_text("utf-8")
+    text = text.strip().rstrip(";").replace("%", "%%")
+    return f"(\n{text}\n) AS post"
+
+
+def _source(selection: Selection) -> str:
+    return "the query" if selection.sql else "the table posts, joined with channels,"

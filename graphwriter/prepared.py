@@ -36,9 +36,5 @@ def prepare(entries: Sequence[Entry], tenant: str | None, with_text: bool) -> Pr
         except BadEvent as error:
             # A new one: the tracebacks of that hold this frame, and so the batch, in a cycle.
             bad.append((entry, BadEvent(error.reason, error.message)))
-    return Prepared(entries, pairs, folded(pairs, with_text), bad)
-
-
-def folded(pairs: Sequence[Pair], with_text: bool) -> Batch:
-    """Return the batch of the pairs' events."""
-    return fold((event for _, event in pairs), with_text)
+    batch = fold((event for _, event in pairs), with_text)
+    return Prepared(entries, pairs, batch, bad)

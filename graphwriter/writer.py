@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from graphwriter.batch import Batch, fold
+from graphwriter.commit import settle
 from graphwriter.errors import BadEvent, ConfigError, DeadLetterLimit, TooBig, Unavailable
-from graphwriter.graph import Graph, Refused, Taken, schema
-from graphwriter.prepared import Pair, Prepared, folded, prepare
+from graphwriter.graph import Graph, Refused, schema
+from graphwriter.prepared import Pair, Prepared, prepare
 from graphwriter.state import Counts
 from graphwriter.stream import DeadLetters, Entry, Stream
 from graphwriter.stream.consumer import SUSPECT
@@ -234,36 +235,24 @@ class Writer:
     def _prepare(self, entries: Sequence[Entry]) -> Prepared:
         return prepare(entries, self._tenant, self._text)
 
-    def _commit(self, pairs: Sequence[Pair], batch: Batch | None = None) -> None:
-        """Write and acknowledge `pairs`; where Neo4j refuses, find the one by halving."""
-        self._progress("writing")
-        try:
-            changed = self.graph.write(batch or folded(pairs, self._text))
-        except Taken as error:
-            rest = []
-            for entry, event in pairs:
-                if (event.post.post_id, event.address) in error.claims:
-                    self._bury(entry, error)
-                else:
-                    rest.append((entry, event))
-            if rest:
-                self._commit(rest)
-        except (TooBig, Refused) as error:
-            if len(pairs) > 1:
-                middle = len(pairs) // 2
-                self._commit(pairs[:middle])
-                if not self._stopping:  # halving takes many tries; the rest stays pending
-                    self._commit(pairs[middle:])
-            elif isinstance(error, Refused):
-                self._bury(pairs[0][0], error)
+    def _commit(self, pairs: Sequence[Pair], batch: Batch) -> None:
+        """Write and acknowledge `pairs`; where Neo4j refuses, the one becomes a dead letter."""
+
+        def trying() -> None:
+            self._progress("writing")
+
+        for settled, outcome in settle(self.graph, pairs, batch, self._text, trying=trying):
+            if isinstance(outcome, BadEvent):
+                for entry, _ in settled:
+                    self._bury(entry, outcome)
             else:
-                raise Unavailable(f"{error}; it is one event alone") from None
-        else:
-            self.stream.ack(entry.id for entry, _ in pairs)
-            self._pause = PAUSES[0]
-            self.counts.batches += 1
-            self.counts.written += len(changed)
-            self.counts.unchanged += len(pairs) - len(changed)
+                self.stream.ack(entry.id for entry, _ in settled)
+                self._pause = PAUSES[0]
+                self.counts.batches += 1
+                self.counts.written += len(outcome)
+                self.counts.unchanged += len(settled) - len(outcome)
+            if self._stopping:
+                break  # halving takes many tries; the rest stays pending
 
     def _bury(self, entry: Entry, error: BadEvent) -> None:
         self.dead.add(entry, error.reason, error.message)

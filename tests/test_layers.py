@@ -19,9 +19,12 @@ LAYERS = (
     ("events",),
     ("batch", "embedded", "watchdog", "plan"),
     ("graph", "stream", "database"),
-    ("prepared",),
+    ("prepared", "commit"),
     ("writer", "producers", "status", "pool"),
+    ("fill", "checkpoint"),
     ("worker", "library"),
+    ("crew",),
+    ("backfill", "rehearsal"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -18,6 +18,7 @@ COMMANDS = {
     "publish": ("publish", "Add the events of a file to the stream."),
     "import": ("imports", "Add the messages of an export to the stream."),
     "ingest": ("ingest", "Read channels from Telegram into the stream."),
+    "backfill": ("backfill", "Write the posts of a PostgreSQL database to the graph."),
     "dead": ("dead", "List, show, replay and purge dead letters."),
     "status": ("status", "Show the stream, the workers and the dead letters."),
     "plan": ("plan", "Reckon workers, machines, memory and disk for a rate and a retention."),

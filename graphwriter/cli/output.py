@@ -101,3 +101,52 @@ def telling() -> Iterator[Callable[[str], None]]:
             logging.getLogger("graphwriter").info("%s", plain(text))
 
     yield say
+
+
+@contextmanager
+def meter(doing: str, noun: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far something long is: a bar on a terminal, else a line every 10 s.
+
+    Yields a function that takes how many `noun`s are done, and of how many. Rate and time left are
+    those since its first call, which may come in the midst of the work.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    began: tuple[float, int] | None = None
+    said = time.monotonic()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[told]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(doing, total=None, told="")
+
+        def tell(done: int, total: int) -> None:
+            nonlocal began, said
+            now = time.monotonic()
+            began = began or (now, done)
+            told = _told(done, total, now - began[0], done - began[1], noun)
+            bar.update(task, completed=done, total=total, told=told)
+            if not console.is_terminal and now - said >= LINE:
+                said = now
+                click.echo(f"{doing} {told}", err=True)
+
+        yield tell
+
+
+LINE = 10.0  # seconds between lines where there is no terminal
+
+
+def _told(done: int, total: int, seconds: float, since: int, noun: str) -> str:
+    rate = since / seconds if seconds > 0 else 0
+    text = f"{done:,} of {max(total, done):,} {noun}s"
+    if rate:
+        left = int(max(0, total - done) / rate)
+        text += f", {rate:,.0f}/s, {left // 3600}:{left % 3600 // 60:02}:{left % 60:02} left"
+    return text

@@ -77,21 +77,15 @@ class Database:
         ((number,),) = self._all(query.count(), query.parameters())
         return int(number)
 
-    def parts(self, size: int, after: str | None = None) -> Iterator[Part]:
-        """Yield the selection in parts of `size` posts above `after`, in the order of their keys.
+    def part(self, size: int, after: str | None = None) -> Part:
+        """Return the next `size` posts above `after`, in the order of their keys.
 
-        Only looks for the keys at which parts end; the last part is open, for posts that come.
+        Looks only for the key at which the part ends. The last one is open, for posts that come.
         """
         query = self.check()
-        while True:
-            where = query.selected(after)
-            rest = f"ORDER BY post.{query.key} OFFSET {size - 1} LIMIT 1"
-            found = self._all(query.keys(where, rest), query.parameters(after=after))
-            upto = found[0][0] if found else None
-            yield Part(after, upto)
-            if upto is None:
-                return
-            after = upto
+        rest = f"ORDER BY post.{query.key} OFFSET {size - 1} LIMIT 1"
+        found = self._all(query.keys(query.selected(after), rest), query.parameters(after=after))
+        return Part(after, found[0][0] if found else None)
 
     def posts(self, part: Part = Part(), many: int = 1000) -> Iterator[Row]:  # noqa: B008 - immutable
         """Yield the selected posts of `part` (all of them), in the order of their keys.

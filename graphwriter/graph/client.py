@@ -66,6 +66,7 @@ class Graph:
         self._timeout, self._retry, self._connect = timeout, retry, connect
         self._driver: neo4j.Driver | None = None
         self._write, self._claims, self._adopt = map(statement, ("write", "claims", "adopt"))
+        self._rewrite = statement("rewrite")
         self.retries = 0  # batches tried again, by us or by the driver, since the start
 
     def open(self) -> Graph:
@@ -146,8 +147,10 @@ class Graph:
         """Run a query that may write, in a transaction of its own; errors as for `check`."""
         return self._query(query, neo4j.RoutingControl.WRITE, parameters)
 
-    def write(self, batch: Batch) -> frozenset[int]:
+    def write(self, batch: Batch, *, rewrite: bool = False) -> frozenset[int]:
         """Write `batch` in one transaction, committed when this returns.
+
+        With `rewrite` also what the graph has already, in the same version.
 
         Returns the places (in `batch.messages`) of the posts that it changed. Posts of another
         service that hold a post_id of the batch are adopted on the way.
@@ -162,7 +165,7 @@ class Graph:
         delay = DELAY
         while True:
             try:
-                return self._once(batch, deadline - time.monotonic())
+                return self._once(batch, rewrite, deadline - time.monotonic())
             except GraphwriterError:
                 raise
             except Exception as error:  # noqa: BLE001 - classified, never swallowed
@@ -176,7 +179,7 @@ class Graph:
             time.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             delay = min(delay * 2, 1.0)
 
-    def _once(self, batch: Batch, budget: float) -> frozenset[int]:
+    def _once(self, batch: Batch, rewrite: bool, budget: float) -> frozenset[int]:
         parameters, tried = {"batch": batch._asdict()}, 0
 
         @unit_of_work(timeout=self._timeout)
@@ -185,6 +188,8 @@ class Graph:
             tried += 1
             self.retries += tried > 1
             try:
+                if rewrite:
+                    tx.run(self._rewrite, parameters).consume()
                 record = tx.run(self._write, parameters).single(strict=True)
             except TransientError as error:
                 if classify(error) is Failure.TRANSIENT:

@@ -1,0 +1,175 @@
+"""graphwriter backfill: the posts of a PostgreSQL database into the graph."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from graphwriter.cli.options import CONTEXT, NEO4J, settings
+from graphwriter.cli.output import as_json, counted, echo_json, meter, table
+from graphwriter.config import Config
+from graphwriter.errors import EXIT_FAILED, ConfigError
+
+if TYPE_CHECKING:
+    from graphwriter.checkpoint import Progress
+    from graphwriter.crew import Job
+
+
+def _time(_context: object, _parameter: object, value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        said = f"{value!r} is no time such as 2024-05-01 or 2024-05-01T10:00:00Z"
+        raise click.BadParameter(said) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@click.command("backfill", context_settings=CONTEXT)
+@click.option("--all", "every", is_flag=True, help="Every post, also without forward or reply.")
+@click.option("--since", callback=_time, metavar="TIME", help="Only posts of this time or later.")
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    metavar="ID",
+    help="Only posts of this chat: its marked Telegram id, or its channel_id. Can be repeated.",
+)
+@click.option("--ids-file", type=Path, metavar="FILE", help="The posts of these ids, one a line.")
+@click.option("--sql", type=Path, metavar="FILE", help="A query of your own, see docs/backfill.md.")
+@click.option(
+    "--via",
+    type=click.Choice(["graph", "stream"]),
+    default="graph",
+    show_default=True,
+    help="Write to the graph, or send through the stream, for the workers to write.",
+)
+@click.option("--rewrite", is_flag=True, help="Write again what the graph has already.")
+@click.option("--nulls-clear", is_flag=True, help="A facet that is all null clears the graph's.")
+@click.option("--as-tenant", metavar="NAME", help="The tenant_id of rows that have none.")
+@click.option("--state", type=Path, metavar="DIRECTORY", help="Where checkpoint and rejects lie.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@as_json
+@settings("database_url", *NEO4J, "redis_url", "stream", "workers", "batch_size", "text", "tenant")
+def command(config: Config, json: bool, **options: Any) -> None:
+    """Write the posts of a PostgreSQL database to the graph.
+
+    Those that forward or reply, unless --all or another selection is given. Running workers may go
+    on meanwhile: the newer version of a post wins. Started again after an end in the midst it goes
+    on where it was. A row that cannot be written is named, kept in a rejects file and left out; the
+    exit code is then 1. Ctrl-C or SIGTERM stops it after the batches in hand.
+    """
+    from graphwriter.crew import Job
+    from graphwriter.database import Selection
+
+    ids, via = options["ids_file"], options["via"]
+    if ids and (options["every"] or options["since"] or options["channels"]):
+        raise click.UsageError("--ids-file says which posts: leave out --all, --since, --channel")
+    if options["rewrite"] and via == "stream":
+        raise click.UsageError("--rewrite writes to the graph itself: leave out --via stream")
+    links = ("database_url", "redis_url" if via == "stream" else "neo4j_uri")
+    config.require(*links)
+    for link in config.exposed(*links):
+        click.echo(f"graphwriter: {link}", err=True)
+    selection = Selection(
+        sql=_query(options["sql"]),
+        linked=not (options["every"] or ids or options["sql"]),
+        since=options["since"],
+        channels=options["channels"],
+        tenant=options["as_tenant"] or config.tenant or "default",
+        nulls_clear=options["nulls_clear"],
+    )
+    job = Job(config, selection, via == "stream", options["rewrite"])
+    if options["dry_run"]:
+        _rehearse(job, ids, json)
+    else:
+        _run(job, options["state"] or _state(), ids, json)
+
+
+def _run(job: Job, state: Path, ids: Path | None, json: bool) -> None:
+    from graphwriter.backfill import Backfill
+
+    backfill = Backfill(job, state, ids)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: backfill.stop())
+    start = time.monotonic()
+    with meter("backfill", "post") as shown:
+
+        def tell(progress: Progress) -> None:
+            shown(progress.read, progress.total)
+
+        progress, stopped = backfill.run(tell)
+    result = {
+        "total": progress.total,
+        "read": progress.read,
+        "written": progress.written,
+        "unchanged": progress.read - progress.written - progress.rejected,
+        "rejected": progress.rejected,
+        "rejects": str(backfill.checkpoint.rejects) if progress.rejected else None,
+        "stopped": stopped,
+        "seconds": round(time.monotonic() - start, 3),
+    }
+    if json:
+        echo_json(result)
+    else:
+        done = "published" if job.via_stream else "written"
+        click.echo(
+            f"read {counted(progress.read, 'post')}: {progress.written:,} {done}, "
+            f"{result['unchanged']:,} unchanged, {progress.rejected:,} rejected"
+        )
+        if progress.rejected:
+            click.echo(f"the rejected ones are in {result['rejects']}")
+        if stopped:
+            click.echo("stopped; the same command goes on from here")
+    sys.exit(EXIT_FAILED if stopped or progress.rejected else 0)
+
+
+def _rehearse(job: Job, ids: Path | None, json: bool) -> None:
+    from graphwriter import backfill
+    from graphwriter.database import Database, Part
+    from graphwriter.rehearsal import Rehearsal
+
+    rehearsal = Rehearsal()
+    with Database(backfill.source(job.config), job.selection) as database:
+        parts = [Part()] if ids is None else backfill.parts_of(ids)
+        total = database.count() if ids is None else 0
+        with meter("reading", "post") as shown:
+            for part in parts:
+                for read in rehearsal.run(database, part, job.config.tenant):
+                    shown(read, total)
+    if json:
+        echo_json({**rehearsal.counts, "events": rehearsal.events, "rejects": rehearsal.rejects})
+        return
+    counts = rehearsal.counts
+    click.echo(
+        f"read {counted(counts['read'], 'post')}, {counts['rejected']:,} to be rejected; "
+        f"would write {counts['posts']:,} posts, {counts['forwards']:,} forwards, "
+        f"{counts['replies']:,} replies, {counts['authors']:,} authors"
+    )
+    for event in rehearsal.events:
+        table(["field", "value"], list(event.items()))
+        click.echo()
+    for reject in rehearsal.rejects:
+        click.echo(f"post {reject.id} would be rejected: {reject.reason}: {reject.message}")
+
+
+def _query(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--sql {file}: {error}") from None
+
+
+def _state() -> Path:
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "graphwriter"

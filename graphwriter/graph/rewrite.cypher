@@ -1,0 +1,15 @@
+// Clears the versions that are those of the batch, in the transaction in which write.cypher then
+// writes it: what is equal is written again. A newer version stays, and keeps what it wrote.
+//
+// The locks are taken as write.cypher takes them, in the same order and before a version is read.
+CYPHER replan=skip
+UNWIND $batch.messages AS key
+MERGE (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
+SET m.telegram_message_id = key[1]
+WITH collect(m) AS messages
+UNWIND $batch.posts AS row
+WITH row, messages[row[0]] AS p
+FOREACH (_ IN CASE WHEN p.version = row[4] THEN [1] ELSE [] END | REMOVE p.version)
+FOREACH (_ IN CASE WHEN p.forward_version = row[1] THEN [1] ELSE [] END | REMOVE p.forward_version)
+FOREACH (_ IN CASE WHEN p.reply_version = row[2] THEN [1] ELSE [] END | REMOVE p.reply_version)
+FOREACH (_ IN CASE WHEN p.author_version = row[3] THEN [1] ELSE [] END | REMOVE p.author_version)

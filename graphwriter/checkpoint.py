@@ -12,7 +12,7 @@ import msgspec
 
 from graphwriter.database import Part
 from graphwriter.errors import ConfigError
-from graphwriter.fill import Reject
+from graphwriter.fill import Reject, append
 from graphwriter.state import Lock
 
 log = logging.getLogger("graphwriter")
@@ -81,10 +81,7 @@ class Checkpoint:
 
     def reject(self, rejects: Iterable[Reject]) -> None:
         """Add rows that could not be written to the rejects file, a JSON line each."""
-        lines = [msgspec.json.encode(reject._asdict()) + b"\n" for reject in rejects]
-        if lines:
-            with self.rejects.open("ab") as file:
-                file.writelines(lines)
+        append(self.rejects, rejects)
 
     def end(self) -> None:
         """Remove the checkpoint: everything is written."""

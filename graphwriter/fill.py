@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from graphwriter import events
 from graphwriter.batch import Batch, fold
 from graphwriter.commit import Pairs, settle
-from graphwriter.database import Database, Part, Row
+from graphwriter.database import Database, Part, Row, Selection
 from graphwriter.errors import BadEvent
 from graphwriter.graph import Graph, Refused
 from graphwriter.producers.publisher import EventPublisher
@@ -22,6 +25,14 @@ class Reject(NamedTuple):
     id: str
     reason: str
     message: str
+
+
+def append(file: Path, rejects: Iterable[Reject]) -> None:
+    """Add `rejects` to a file, a JSON line each; none makes no file."""
+    lines = [msgspec.json.encode(reject._asdict()) + b"\n" for reject in rejects]
+    if lines:
+        with file.open("ab") as opened:
+            opened.writelines(lines)
 
 
 class Done(NamedTuple):
@@ -117,6 +128,18 @@ def fill(
         finally:
             wait([ahead])
             helper.submit(ready.close).result()  # ends the query, whose connection is that thread's
+
+
+def named(
+    url: str, target: Target, ids: Sequence[str], batch_size: int, tenant: str | None
+) -> Iterator[Reject]:
+    """Write the posts of `ids`, and yield those that cannot be; errors are those of `fill`."""
+    selection = Selection(tenant=tenant or Selection.tenant)
+    with Database(url, selection) as database:
+        for done in fill(
+            database, target, Part(ids=tuple(ids)), batch_size=batch_size, tenant=tenant
+        ):
+            yield from done.rejects
 
 
 _Ready = tuple[Part, int, list[tuple[Row, events.Event]], Batch, list[Reject]]

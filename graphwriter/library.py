@@ -7,20 +7,25 @@ writer.start_consuming)`, and call `writer.stop()` when the service ends.
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from graphwriter import events
 from graphwriter.batch import fold
+from graphwriter.config import load
 from graphwriter.errors import ConfigError
 from graphwriter.graph import Graph, schema
 from graphwriter.state import Counts
 from graphwriter.stream import Stream
 from graphwriter.writer import Writer
+
+log = logging.getLogger("graphwriter")
 
 Peer = Mapping[str, int] | str | int
 
@@ -177,6 +182,8 @@ class GraphWriter:
             was pending is taken over after `claim_idle` seconds.
         tenant: write this tenant's events only, refuse the others'.
         text: keep the posts' texts in the graph too.
+        database_url: PostgreSQL with the posts, for `process_batch_from_postgres` only; None: what
+            DATABASE_URL, or the file that DATABASE_URL_FILE names, says.
 
     Raises:
         ConfigError: a client is an asyncio one, or none at all.
@@ -194,6 +201,7 @@ class GraphWriter:
         claim_idle: float = 180.0,
         tenant: str | None = None,
         text: bool = False,
+        database_url: str | None = None,
     ) -> None:
         if not isinstance(neo4j_client, Neo4jClient):
             raise ConfigError(
@@ -207,6 +215,8 @@ class GraphWriter:
                 f"redis_client is {type(redis_client).__module__}.{type(redis_client).__name__}, "
                 "expected a synchronous redis.Redis"
             )
+        self._graph, self._tenant, self._text = neo4j_client.graph, tenant, text
+        self._database_url = database_url
         name = consumer_name or f"{socket.gethostname()}-{os.getpid()}"
         self._stream = Stream(pool, stream, consumer_group, name)
         self._writer = Writer(
@@ -239,6 +249,39 @@ class GraphWriter:
         finds nothing blocks for about a second. Raises what `start_consuming` does.
         """
         return self._writer.run_once()
+
+    def process_batch_from_postgres(
+        self,
+        post_ids: Iterable[object],
+        batch_size: int = 100,
+        *,
+        rejects: Path | str | None = None,
+    ) -> dict[str, int]:
+        """Write the posts of these ids from PostgreSQL, as their events would; blocks until done.
+
+        Returns how many different ids there were ("total"), how many of them are in the graph now
+        ("processed"), and how many could not be written ("failed"). Those are logged, and added to
+        the file `rejects`, a JSON line each; they stop no other. Works beside running workers: the
+        newer version of a post wins.
+
+        Raises:
+            Unavailable: a server does not answer; call again, that is safe.
+            ConfigError: there is no database URL, or the tables are not as expected.
+        """
+        from graphwriter import fill  # here, for a host without a backfill to do without psycopg
+
+        url = self._database_url or load().database_url
+        if url is None:
+            raise ConfigError("there is no database_url, and DATABASE_URL is not set either")
+        ids = list(dict.fromkeys(map(str, post_ids)))
+        target = fill.ToGraph(self._graph, self._text)
+        failed = 0
+        for reject in fill.named(url, target, ids, batch_size, self._tenant):
+            log.warning("post %s is not written: %s: %s", *reject)
+            failed += 1
+            if rejects is not None:
+                fill.append(Path(rejects), [reject])
+        return {"total": len(ids), "processed": len(ids) - failed, "failed": failed}
 
     def stop(self) -> None:
         """Make `start_consuming` return after the batch in hand. Safe from threads and signals."""

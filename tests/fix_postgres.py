@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fix_servers import folder, started, version_of
 
 from graphwriter.embedded import Postgres
+
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
 
 
 def described() -> str:
@@ -25,4 +28,21 @@ def postgres_url() -> Iterator[str]:
         yield url
         return
     with folder() as data, started(Postgres(data=data)) as server:
+        yield server.url
+
+
+class Debian(Postgres):
+    """Debian's own PostgreSQL, run as the embedded one is."""
+
+    @property
+    def _binaries(self) -> Path:
+        return DEBIAN
+
+
+@pytest.fixture(scope="session")
+def debian_url() -> Iterator[str]:
+    """The URL of a database of Debian's PostgreSQL 15, where that is installed."""
+    if not DEBIAN.is_dir():
+        pytest.skip(f"{DEBIAN} is not there: apt install postgresql-15")
+    with folder() as data, started(Debian(data=data)) as server:
         yield server.url

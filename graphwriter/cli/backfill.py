@@ -84,7 +84,7 @@ def command(config: Config, json: bool, **options: Any) -> None:
         linked=not (options["every"] or ids or options["sql"]),
         since=options["since"],
         channels=options["channels"],
-        tenant=options["as_tenant"] or config.tenant or "default",
+        tenant=options["as_tenant"] or config.tenant or Selection.tenant,
         nulls_clear=options["nulls_clear"],
     )
     job = Job(config, selection, via == "stream", options["rewrite"])

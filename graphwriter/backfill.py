@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from graphwriter import worker
+from graphwriter.batch import fold
 from graphwriter.checkpoint import Checkpoint, Progress
 from graphwriter.config import Config
 from graphwriter.crew import PAUSES, Crew, Job, Report
@@ -96,6 +97,7 @@ class Backfill:
             with worker.connect(self._job.config) as graph:
                 graph.check(writes=True)
                 schema.apply(graph)
+                graph.write(fold(()))  # a fresh server plans for seconds
 
     def _count(self) -> int:
         if self._ids is None:

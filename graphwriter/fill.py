@@ -61,9 +61,11 @@ class ToGraph:
         self._graph, self._text, self._rewrite = graph, with_text, rewrite
 
     def fold(self, pairs: Pairs[Row]) -> Batch:
+        """Return the rows of the statement."""
         return fold((event for _, event in pairs), self._text)
 
     def put(self, pairs: Pairs[Row], batch: Batch) -> Iterator[tuple[Pairs[Row], int | Refused]]:
+        """Write them; a refused batch in halves."""
         for lot, outcome in settle(self._graph, pairs, batch, self._text, rewrite=self._rewrite):
             yield lot, outcome if isinstance(outcome, Refused) else len(outcome)
 
@@ -76,9 +78,11 @@ class ToStream:
         self._publisher: EventPublisher | None = None
 
     def fold(self, pairs: Pairs[Row]) -> Batch:  # noqa: ARG002 - the workers fold
+        """Return nothing: the workers fold."""
         return fold(())
 
     def put(self, pairs: Pairs[Row], batch: Batch) -> Iterator[tuple[Pairs[Row], int | Refused]]:  # noqa: ARG002
+        """Publish them."""
         publisher = self._publisher or EventPublisher(self._url, self._stream, patience=0)
         self._publisher = None  # what a failed one holds back is published anew
         for row, _ in pairs:

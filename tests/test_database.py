@@ -110,12 +110,11 @@ def test_parts_hold_every_post_once(filled: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_given_ids_come_each_with_a_row_or_an_error(filled: str) -> None:
-    known = str(ROWS[5]["id"])
-    asked = ("nonsense", known.upper(), "00000000-0000-0000-0000-00000000dead", known.upper())
+    known = str(ROWS[5]["id"]).upper()
+    asked = ("nonsense", known, "00000000-0000-0000-0000-00000000dead", known)
     with Database(filled) as database:
-        named = list(database.posts(Part(ids=asked)))
-    found = [(row.id, row.error and row.error.reason) for row in named]
-    assert found == [("nonsense", "wrong_type"), (asked[1], None), (asked[2], "not_found")]
+        found = {row.id: row.error and row.error.reason for row in database.posts(Part(ids=asked))}
+    assert found == {"nonsense": "wrong_type", known: None, asked[2]: "not_found"}
 
 
 def test_columns_that_may_be_missing_are_found_out(url: str) -> None:
@@ -139,7 +138,10 @@ def test_columns_that_may_be_missing_are_found_out(url: str) -> None:
             "ALTER TABLE posts ALTER views_count TYPE date USING NULL",
             "has views_count of type date, expected int2, int4, int8, numeric",
         ),
-        ("ALTER TABLE posts ALTER id TYPE bytea USING uuid_send(id)", "id of type bytea, expected uuid"),
+        (
+            "ALTER TABLE posts ALTER id TYPE bytea USING uuid_send(id)",
+            "id of type bytea, expected uuid",
+        ),
         ("ALTER TABLE posts ADD tg_channel_id bigint", "two columns tg_channel_id"),
         ("ALTER TABLE channels DROP tg_channel_id", r"column channels\.tg_channel_id does not"),
         ("REVOKE ALL ON posts FROM reader", "permission denied for table posts"),
@@ -148,6 +150,7 @@ def test_columns_that_may_be_missing_are_found_out(url: str) -> None:
 def test_what_a_person_has_to_mend_is_named_before_the_first_row(
     url: str, change: str, said: str
 ) -> None:
+    """By an account that may read these two tables and nothing else."""
     execute(url, "DROP ROLE IF EXISTS reader")
     execute(url, "CREATE ROLE reader LOGIN; GRANT SELECT ON posts, channels TO reader")
     try:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import neo4j
 import psutil
@@ -29,6 +30,7 @@ from waits import until
 
 from graphwriter import state, status
 from graphwriter.config import Config, load
+from graphwriter.database import Database, Selection
 from graphwriter.embedded import Neo4j, Valkey
 from graphwriter.errors import ConfigError, GraphwriterError
 from graphwriter.graph import Graph
@@ -139,10 +141,10 @@ def test_no_role_can_do_more(role: Callable[[str], str], name: str, forbidden: l
 
 
 class Front:
-    """TLS in front of a server that speaks without."""
+    """TLS in front of a server that speaks without; PostgreSQL's clients ask for it first."""
 
-    def __init__(self, port: int, cert: trustme.LeafCert) -> None:
-        self._port = port
+    def __init__(self, port: int, cert: trustme.LeafCert, *, asked: bool = False) -> None:
+        self._port, self._asked = port, asked
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         cert.configure_cert(self._context)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -159,6 +161,9 @@ class Front:
 
     def _serve(self, client: socket.socket) -> None:
         try:
+            if self._asked:
+                assert client.recv(8)[4:] == bytes.fromhex("04d2162f")  # SSLRequest
+                client.sendall(b"S")
             inner = self._context.wrap_socket(client, server_side=True)
         except (ssl.SSLError, OSError):
             return  # the client did not like our certificate
@@ -265,6 +270,62 @@ def test_neo4j_by_tls_refuses_an_unknown_authority(tls_neo4j: int) -> None:
     wrong = pytest.raises(GraphwriterError, match=r"(?i)certificate|encrypted|secur")
     with Graph(f"bolt+s://localhost:{tls_neo4j}", retry=0.1) as graph, wrong:
         graph.check()
+
+
+@pytest.fixture
+def tls_postgres(authority: trustme.CA, postgres_url: str) -> Iterator[int]:
+    """The port of the run's PostgreSQL behind TLS."""
+    front = Front(
+        urlsplit(postgres_url).port or 5432, authority.issue_cert("localhost"), asked=True
+    )
+    yield front.port
+    front.close()
+
+
+def ask_postgres(host: str, port: int) -> None:
+    sql = "SELECT 1 AS id, 1 AS channel_id, 1 AS tg_channel_id, 1 AS telegram_message_id, "
+    selection = Selection(sql=sql + "now() AS posted_at")
+    url = f"postgresql://postgres@{host}:{port}/postgres?sslmode=verify-full"
+    with Database(url, selection) as database:
+        assert database.count() == 1
+
+
+def test_postgres_by_tls_with_the_right_authority(tls_postgres: int, trusted: None) -> None:
+    ask_postgres("localhost", tls_postgres)
+
+
+def test_postgres_by_tls_refuses_another_host(tls_postgres: int, trusted: None) -> None:
+    with pytest.raises(ConfigError, match=r"(?i)certificate.*does not match host name"):
+        ask_postgres("127.0.0.1", tls_postgres)
+
+
+def test_postgres_by_tls_refuses_an_unknown_authority(tls_postgres: int) -> None:
+    with pytest.raises(ConfigError, match=r"(?i)certificate verify failed"):
+        ask_postgres("localhost", tls_postgres)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://u:pw@127.0.0.1/x", None),
+        ("postgresql:///x?host=/run/postgresql", None),
+        ("postgres://u:pw@db.example/x?sslmode=verify-full", None),
+        ("postgresql://u:pw@db.example/x", "DATABASE_URL may send posts and passwords to db"),
+        ("postgresql+asyncpg://u:pw@db.example/x?sslmode=prefer", "DATABASE_URL may send"),
+        ("postgresql://u:pw@127.0.0.1,db.example/x?sslmode=require", "DATABASE_URL does not check"),
+        ("postgresql:///x?host=db.example&sslmode=verify-ca", "DATABASE_URL does not check"),
+    ],
+)
+def test_a_link_to_postgres_that_others_can_read_is_named(url: str, said: str | None) -> None:
+    """For the backfill alone: a worker has nothing to do with it, whatever DATABASE_URL says."""
+    config = load({"DATABASE_URL": url, "GRAPH_WRITER_REQUIRE_TLS": "true"})
+    assert config.exposed() == []
+    if said is None:
+        config.require("database_url")
+        return
+    with pytest.raises(ConfigError, match=said) as raised:
+        config.require("database_url")
+    assert "pw" not in str(raised.value).replace("passwords", "")
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,8 @@ def _rehearse(job: Job, ids: Path | None, json: bool) -> None:
                 for read in rehearsal.run(database, part, job.config.tenant):
                     shown(read, total)
     if json:
-        echo_json({**rehearsal.counts, "events": rehearsal.events, "rejects": rehearsal.rejects})
+        rejects = [reject._asdict() for reject in rehearsal.rejects]
+        echo_json({**rehearsal.counts, "events": rehearsal.events, "rejects": rejects})
         return
     counts = rehearsal.counts
     click.echo(

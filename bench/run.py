@@ -23,6 +23,7 @@ SHORT = {
     "stages": "--events 8000 --rounds 2",
     "memory": "--events 4000 --rounds 1",
     "orders": "--events 6000 --rounds 2",
+    "backfill": "--events 6000 --rounds 2 --long 0",
     "peers": "--events 5000 --slow 500 --rounds 1",
 }
 FULL = {
@@ -33,6 +34,7 @@ FULL = {
     "stages": "",
     "memory": "",
     "orders": "",
+    "backfill": "",
     "peers": "",
     "gate": "",
     "server": "",

@@ -99,6 +99,7 @@ TARGETS = (
         least=False,
     ),
     Target("worker's CPU beyond the driver's own, an event", 20, _own_cpu, least=False, unit="µs"),
+    Target("backfill / workers, same posts", 0.9, _figure("backfill", "backfill / workers")),
     Target(
         "worker's resident size at batch 1,000",
         80,

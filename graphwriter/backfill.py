@@ -22,7 +22,7 @@ from graphwriter.config import Config
 from graphwriter.crew import PAUSES, Crew, Job, Report
 from graphwriter.database import Database, Part
 from graphwriter.errors import ConfigError, Unavailable
-from graphwriter.fill import Reject
+from graphwriter.fill import Reject, ToStream
 from graphwriter.graph import schema
 
 log = logging.getLogger("graphwriter")
@@ -93,8 +93,11 @@ class Backfill:
 
     def _check(self) -> None:
         self._database.check()
-        if not self._job.via_stream:
-            with worker.connect(self._job.config) as graph:
+        config = self._job.config
+        if self._job.via_stream:
+            ToStream(config.redis_url, config.stream).check()
+        else:
+            with worker.connect(config) as graph:
                 graph.check(writes=True)
                 schema.apply(graph)
                 graph.write(fold(()))  # a fresh server plans for seconds

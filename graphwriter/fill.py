@@ -17,6 +17,7 @@ from graphwriter.database import Database, Part, Row, Selection
 from graphwriter.errors import BadEvent
 from graphwriter.graph import Graph, Refused
 from graphwriter.producers.publisher import EventPublisher
+from graphwriter.stream.client import connect, translated
 
 
 class Reject(NamedTuple):
@@ -90,6 +91,15 @@ class ToStream:
         publisher.flush()
         self._publisher = publisher
         yield pairs, len(pairs)
+
+    def check(self) -> None:
+        """Ask the server for a sign of life, once."""
+        client = connect(self._url, self._stream, retries=0)
+        try:
+            with translated(client):
+                client.exists(self._stream)
+        finally:
+            client.close()
 
     def close(self) -> None:
         """Close the connection."""

@@ -310,6 +310,7 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(
     [
         (["--database-url", "postgresql://u:planted@h/x"], 78, "DATABASE_URL_FILE"),
         (["--database-url", "postgresql://127.0.0.1:1/x"], 69, "127.0.0.1:1/x does not answer"),
+        (["--via", "stream", "--redis-url", "redis://127.0.0.1:1/0"], 69, "127.0.0.1:1"),
         (["--ids-file", "none", "--all"], 2, "leave out --all"),
         (["--rewrite", "--via", "stream"], 2, "leave out --via stream"),
         (["--since", "yesterday"], 2, "no time such as 2024-05-01"),

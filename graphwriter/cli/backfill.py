@@ -62,10 +62,11 @@ def _time(_context: object, _parameter: object, value: str | None) -> datetime |
 def command(config: Config, json: bool, **options: Any) -> None:
     """Write the posts of a PostgreSQL database to the graph.
 
-    Those that forward or reply, unless --all or another selection is given. Running workers may go
-    on meanwhile: the newer version of a post wins. Started again after an end in the midst it goes
-    on where it was. A row that cannot be written is named, kept in a rejects file and left out; the
-    exit code is then 1. Ctrl-C or SIGTERM stops it after the batches in hand.
+    Those that forward or reply, or with --all every one; --since and --channel narrow that down.
+    Running workers may go on meanwhile: the newer version of a post wins. Started again after an
+    end in the midst it goes on where it was. A row that cannot be written is named, kept in a
+    rejects file and left out; the exit code is then 1. Ctrl-C or SIGTERM stops it after the batches
+    in hand, a second one at once.
     """
     from graphwriter.crew import Job
     from graphwriter.database import Selection
@@ -98,8 +99,13 @@ def _run(job: Job, state: Path, ids: Path | None, json: bool) -> None:
     from graphwriter.backfill import Backfill
 
     backfill = Backfill(job, state, ids)
+
+    def stop(number: int, _frame: object) -> None:
+        backfill.stop()
+        signal.signal(number, signal.SIG_DFL)  # as safe as kill -9
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: backfill.stop())
+        signal.signal(number, stop)
     start = time.monotonic()
     with meter("backfill", "post") as shown:
 

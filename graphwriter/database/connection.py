@@ -19,12 +19,12 @@ from graphwriter.errors import ConfigError, Unavailable
 SCHEMA = "docs/backfill.md says what is needed, and --sql FILE reads other tables"
 CONNECT = 10  # seconds to connect
 STATEMENT = 600  # seconds that PostgreSQL may take for one answer; counting is the longest
-_SETTINGS = (
-    "SET TIME ZONE 'UTC'",
-    "SET jit = off",  # compiling pays for minutes of work, a page is milliseconds
-    "SET default_transaction_read_only = on",
-    f"SET statement_timeout = '{STATEMENT}s'",
-)
+# For one transaction: through a pooler the next one may be another client's.
+_SETTINGS = f"""
+    SET LOCAL TIME ZONE 'UTC';
+    SET LOCAL jit = off;  -- compiling pays for minutes of work, a page is milliseconds
+    SET LOCAL statement_timeout = '{STATEMENT}s'
+"""
 # A dead peer is noticed within half a minute.
 _ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 _ALIVE |= {"tcp_user_timeout": 30_000}
@@ -76,23 +76,34 @@ class Connection:
         host, port = given.get("host") or "localhost", given.get("port") or 5432
         return f"{host}:{port}/{given.get('dbname') or given.get('user') or ''}"
 
-    def get(self) -> psycopg.Connection[Any]:
-        """Return the connection, open. Raises ConfigError and Unavailable."""
-        if self._open is None or self._open.closed:
-            with self.translated():
-                extra = cast("dict[str, Any]", _authority(self._given) | _ALIVE)
-                self._open = psycopg.connect(
-                    self._url,
-                    autocommit=True,
-                    connect_timeout=CONNECT,
-                    application_name="graphwriter",
-                    client_encoding="UTF8",
-                    **extra,
-                )
-                set_json_loads(bytes, self._open)  # type: ignore[arg-type]  # msgspec reads it
-                for setting in _SETTINGS:
-                    self._open.execute(setting)
-        return self._open
+    @contextmanager
+    def reading(self) -> Iterator[psycopg.Connection[Any]]:
+        """Give the connection within a transaction that only reads, connected if need be.
+
+        Raises:
+            Unavailable, ConfigError, Unreadable.
+        """
+        with self._translated():
+            if self._open is None or self._open.closed:
+                self._open = self._connected()
+            with self._open.transaction():
+                self._open.execute(_SETTINGS)
+                yield self._open
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        extra = cast("dict[str, Any]", _authority(self._given) | _ALIVE)
+        made = psycopg.connect(
+            self._url,
+            autocommit=True,
+            prepare_threshold=None,  # a pooler may give each transaction another server process
+            connect_timeout=CONNECT,
+            application_name="graphwriter",
+            client_encoding="UTF8",
+            **extra,
+        )
+        made.read_only = True
+        set_json_loads(bytes, made)  # type: ignore[arg-type]  # msgspec reads it
+        return made
 
     def close(self) -> None:
         """Close the connection. Safe to call twice."""
@@ -101,7 +112,7 @@ class Connection:
             self._open = None
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         """Raise psycopg's errors as ours: Unavailable, ConfigError, or `Unreadable`."""
         try:
             yield

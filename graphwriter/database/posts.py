@@ -61,9 +61,8 @@ class Database:
     def check(self) -> Query:
         """Connect, and find out the columns, once."""
         if self._query is None:
-            connection = self._connection.get()
-            with self._connection.translated(), connection.cursor() as cursor:
-                cursor.execute(f"SELECT * FROM {embedded(self.selection)} LIMIT 0", {})
+            with self._connection.reading() as connection:
+                cursor = connection.execute(f"SELECT * FROM {embedded(self.selection)} LIMIT 0", {})
                 columns = [
                     (one.name, _type_name(connection, one.type_code))
                     for one in cursor.description or ()
@@ -119,10 +118,8 @@ class Database:
     def _page(self, after: str | None, upto: str | None, many: int) -> Iterator[list[Row]]:
         query = self.check()
         text = query.rows(query.selected(after, upto), f"ORDER BY post.{query.key} LIMIT {PAGE}")
-        connection = self._connection.get()
         with (
-            self._connection.translated(),
-            connection.transaction(),
+            self._connection.reading() as connection,
             connection.cursor(name="posts") as cursor,
         ):
             cursor.execute(text, query.parameters(after=after, upto=upto))
@@ -146,8 +143,7 @@ class Database:
         where = f"post.{query.key} = ANY(%(keys)s::{query.key_type}[])"
         text = query.rows(where, f"ORDER BY post.{query.key}")
         try:
-            connection = self._connection.get()
-            with self._connection.translated():
+            with self._connection.reading() as connection:
                 found = connection.execute(text, query.parameters(keys=list(keys))).fetchall()
         except Unreadable as error:
             if len(keys) == 1:
@@ -172,9 +168,8 @@ class Database:
         return rows
 
     def _all(self, text: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        connection = self._connection.get()
         try:
-            with self._connection.translated():
+            with self._connection.reading() as connection:
                 return connection.execute(text, parameters).fetchall()
         except Unreadable as error:
             raise ConfigError(f"PostgreSQL at {self.place} cannot select: {error}") from None

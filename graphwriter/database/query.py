@@ -6,6 +6,7 @@ the code that decodes the stream's.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -114,6 +115,7 @@ class Query:
                 f"integer or text: {SCHEMA}"
             )
         self.key_type = _KEYS[types[self.key]]
+        self._channel_type = _KEYS.get(types["channel_id"])
 
     def _value(self, name: str) -> str:
         columns = [f"post.{column}" for column in self._sources[name]]
@@ -161,21 +163,37 @@ class Query:
         if chosen.since is not None:
             terms.append(f"{self._value('occurred_at')} >= %(since)s")
         if chosen.channels:
-            terms.append(
-                "(post.tg_channel_id::text = ANY(%(channels)s) "
-                "OR post.channel_id::text = ANY(%(channels)s))"
-            )
+            terms.append(self._of_channels())
         if after is not None:
             terms.append(f"post.{self.key} > %(after)s::{self.key_type}")
         if upto is not None:
             terms.append(f"post.{self.key} <= %(upto)s::{self.key_type}")
         return " AND ".join(terms) or "true"
 
+    def _of_channels(self) -> str:
+        """Return the condition of the chats, in the columns' own types, so that an index serves."""
+        chats, others = self._channels()
+        terms = ["post.tg_channel_id = ANY(%(chats)s::int8[])"] if chats else []
+        if others and self._channel_type is None:
+            terms.append("post.channel_id::text = ANY(%(channels)s)")
+        elif others:
+            terms.append(f"post.channel_id = ANY(%(channels)s::{self._channel_type}[])")
+        return f"({' OR '.join(terms)})"
+
+    def _channels(self) -> tuple[list[str], list[str]]:
+        """Return which of the chats may be Telegram's ids, and which values of channel_id."""
+        given = self._selection.channels
+        chats = [one for one in given if re.fullmatch(r"-?[0-9]{1,18}", one)]
+        if self._channel_type == "int8":
+            return chats, list(given)
+        return chats, [one for one in given if one not in chats]
+
     def parameters(self, **more: Any) -> dict[str, Any]:
         """Return the parameters of these queries."""
         chosen = self._selection
-        channels, since = list(chosen.channels), chosen.since
-        return {"tenant": chosen.tenant, "channels": channels, "since": since, **more}
+        chats, channels = self._channels()
+        of_all = {"tenant": chosen.tenant, "since": chosen.since}
+        return {**of_all, "chats": chats, "channels": channels, **more}
 
 
 def embedded(selection: Selection) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -74,8 +75,8 @@ def contender(place: rig.Rig, database: Postgres, posts: int, workers: int) -> d
         "--state",
         f"{run}",
     ]
-    server = psutil.Process(database.pid)
-    before = _cpu(server)
+    servers = [psutil.Process(pid) for pid in (database.pid, place.neo4j.pid)]
+    before = [*map(_cpu, servers), _ended()]
     with (run / "log").open("wb") as log:
         process = subprocess.Popen(
             command,
@@ -95,14 +96,17 @@ def contender(place: rig.Rig, database: Postgres, posts: int, workers: int) -> d
             time.sleep(0.05)
         seconds = time.perf_counter() - start
         out, _ = process.communicate(timeout=60)
-    told = json.loads(out)
+    after = [*map(_cpu, servers), _ended()]
+    cpu = [(y - x) / posts * 1e6 for x, y in zip(before, after, strict=True)]
     return {
         "events": posts,
         "seconds": round(seconds, 4),
         "rate": round((posts - first) / seconds, 1),
         "resident": resident,
-        "postgres_cpu": round((_cpu(server) - before) / posts * 1e6, 2),  # microseconds a post
-        "rejected": told["rejected"],
+        "postgres_cpu": round(cpu[0], 2),  # microseconds a post
+        "server_cpu": round(cpu[1], 2),
+        "cpu": round(cpu[2], 2),  # of the processes, with their start
+        "rejected": json.loads(out)["rejected"],
     }
 
 
@@ -121,6 +125,11 @@ def _cpu(process: psutil.Process) -> float:
         + times.children_system
         + sum(sum(t[:2]) for t in below)
     )
+
+
+def _ended() -> float:
+    """Seconds of all our children that have ended, and of theirs."""
+    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
 
 
 def _resident(pid: int) -> list[int]:

@@ -7,6 +7,7 @@ the few parts in hand, whatever the number of posts, and any number of processes
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from graphwriter.checkpoint import Checkpoint, Progress
 from graphwriter.config import Config
 from graphwriter.crew import PAUSES, Crew, Job, Report
 from graphwriter.database import Database, Part
-from graphwriter.errors import ConfigError, Unavailable
+from graphwriter.errors import ConfigError, TooBig, Unavailable
 from graphwriter.fill import Reject, ToStream
 from graphwriter.graph import schema
 
@@ -100,7 +101,8 @@ class Backfill:
             with worker.connect(config) as graph:
                 graph.check(writes=True)
                 schema.apply(graph)
-                graph.write(fold(()))  # a fresh server plans for seconds
+                with contextlib.suppress(TooBig):  # a fresh server plans for seconds, or longer
+                    graph.write(fold(()))
 
     def _count(self) -> int:
         if self._ids is None:

@@ -167,8 +167,11 @@ def _ready(
         pairs: list[tuple[Row, events.Event]] = []
         rejects: list[Reject] = []
         for row in rows:
+            if row.error is not None:
+                rejects.append(_reject(row.id, row.error))
+                continue
             try:
-                pairs.append((row, decoded(row, now, tenant)))
+                pairs.append((row, events.decode({b"data": row.data}, now, tenant)))
             except BadEvent as error:
                 rejects.append(_reject(row.id, error))
         if part.ids is not None:
@@ -176,13 +179,6 @@ def _ready(
         else:
             part = part._replace(after=rows[-1].id)
         yield part, len(rows), pairs, target.fold(pairs), rejects
-
-
-def decoded(row: Row, now: int, tenant: str | None) -> events.Event:
-    """Return the event of a row; `now` in milliseconds. Raises BadEvent."""
-    if row.error is not None:
-        raise row.error
-    return events.decode({b"data": row.data}, now, tenant)
 
 
 def _reject(key: str, error: BadEvent) -> Reject:

@@ -86,9 +86,13 @@ class ToStream:
         """Publish them."""
         publisher = self._publisher or EventPublisher(self._url, self._stream, patience=0)
         self._publisher = None  # what a failed one holds back is published anew
-        for row, _ in pairs:
-            publisher.publish(row.data)
-        publisher.flush()
+        try:
+            for row, _ in pairs:
+                publisher.publish(row.data)
+            publisher.flush()
+        except BaseException:
+            publisher.close()
+            raise
         self._publisher = publisher
         yield pairs, len(pairs)
 

@@ -11,7 +11,14 @@ import click
 
 from graphwriter.cli import COMMANDS, main
 from graphwriter.config import Config
-from graphwriter.errors import ConfigError, DeadLetterLimit, NameTaken, Unavailable, exit_code
+from graphwriter.errors import (
+    EXIT_DIFFERENT,
+    ConfigError,
+    DeadLetterLimit,
+    NameTaken,
+    Unavailable,
+    exit_code,
+)
 
 HEAD = """# Reference
 
@@ -63,6 +70,7 @@ def codes() -> list[str]:
         (0, "done"),
         (1, "the answer is no, or an unexpected error with its traceback"),
         (2, "wrong usage"),
+        (EXIT_DIFFERENT, "`verify`: the graph differs"),
         (exit_code(DeadLetterLimit()), "too many dead letters: the producer must be wrong"),
         (exit_code(Unavailable()), "a server is away (workers wait instead)"),
         (

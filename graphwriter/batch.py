@@ -39,13 +39,18 @@ class Batch(NamedTuple):
 
 def fold(events: Iterable[Event], with_text: bool = False) -> Batch:
     """Return the rows that write `events`, in any order and any number, with the newest winning."""
-    newest: dict[Address, Event] = {}
+    return _rows(newest(events), with_text)
+
+
+def newest(events: Iterable[Event]) -> dict[Address, Event]:
+    """Return one event a message: of each facet what the newest that speaks for it says."""
+    found: dict[Address, Event] = {}
     for event in events:
-        held = newest.setdefault(event.address, event)
+        held = found.setdefault(event.address, event)
         if held is not event:
             facets = map(_newer, held[2:], event[2:])
-            newest[event.address] = Event(held.address, held.tenant_id, *facets)
-    return _rows(newest, with_text)
+            found[event.address] = Event(held.address, held.tenant_id, *facets)
+    return found
 
 
 def _newer(one: Any, other: Any) -> Any:
@@ -53,9 +58,9 @@ def _newer(one: Any, other: Any) -> Any:
     return other if one is None or (other is not None and other.version > one.version) else one
 
 
-def _rows(newest: dict[Address, Event], with_text: bool) -> Batch:
-    messages, sources, authors = _ends(newest.values())
-    message_list = sorted(messages.union(newest))
+def _rows(events: dict[Address, Event], with_text: bool) -> Batch:
+    messages, sources, authors = _ends(events.values())
+    message_list = sorted(messages.union(events))
     message_at: dict[Address | None, int]
     message_at = {address: place for place, address in enumerate(message_list)}
     source_list, source_at = _sorted(sources)
@@ -63,7 +68,7 @@ def _rows(newest: dict[Address, Event], with_text: bool) -> Batch:
     batch = Batch(message_list, source_list, author_list, [], [], [], [], [], [], [])
     _, _, _, posts, forwards, replies, authored, no_forwards, no_replies, no_authors = batch
     for at, address in enumerate(message_list):
-        event = newest.get(address)
+        event = events.get(address)
         if event is None:
             continue  # only a target
         _, _, post, forward, reply, author = event

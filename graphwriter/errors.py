@@ -52,6 +52,7 @@ class NameTaken(GraphwriterError):
 EXIT_OK = 0
 EXIT_FAILED = 1  # the command ran and the answer is no, or an unexpected error with its traceback
 EXIT_USAGE = 2  # click's own: an option or argument is wrong
+EXIT_DIFFERENT = 3  # an audit found differences, which is another thing than not having looked
 EXIT_DEAD_LETTER_LIMIT = 65  # supervisord leaves the worker stopped
 EXIT_UNAVAILABLE = 69  # a server a command needs does not answer (workers wait instead)
 EXIT_NAME_TAKEN = 75  # another process holds the consumer name or the run directory

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import LiteralString
 
 import pytest
@@ -156,6 +159,52 @@ def test_constraints_are_made_once_by_eight_workers_at_a_time(graph: Graph) -> N
     finally:
         make(graph, "DROP CONSTRAINT theirs")
         schema.apply(graph)
+
+
+def test_constraints_are_made_once_by_four_processes_at_a_time(
+    graph: Graph, neo4j_server: Server
+) -> None:
+    """Each a command of its own; none fails, and nothing is left to do."""
+    for name in schema.CONSTRAINTS:
+        graph.run(f"DROP CONSTRAINT {name}")
+    user = dict(zip(("NEO4J_USER", "NEO4J_PASSWORD"), neo4j_server.auth or (), strict=False))
+    applying = [
+        subprocess.Popen(
+            [sys.executable, "-m", "graphwriter", "schema", "apply"],
+            env=os.environ | user | {"NEO4J_URI": neo4j_server.uri},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    said = [each.communicate(timeout=60)[0] for each in applying]
+    assert [each.returncode for each in applying] == [0] * 4, said
+    assert schema.missing(graph) == []
+
+
+def test_what_else_keeps_a_constraint_from_being_made_is_named(graph: Graph) -> None:
+    """A plain index on the same properties, or something else of its name."""
+    name, index = "graphwriter_post_id", "CREATE INDEX theirs FOR (p:Post) ON (p.post_id)"
+    other = "CREATE CONSTRAINT graphwriter_post_id FOR (p:Other) REQUIRE p.x IS UNIQUE"
+    for query, drop in ((index, "DROP INDEX theirs"), (other, f"DROP CONSTRAINT {name}")):
+        make(graph, "DROP CONSTRAINT graphwriter_post_id")
+        make(graph, query)
+        with pytest.raises(ConfigError, match=f"{name} cannot be made: .* First `{drop}`"):
+            schema.apply(graph)
+        assert schema.obstacles(graph, name) == [drop]
+        graph.run(drop)
+        assert schema.apply(graph) == [name]
+
+
+def test_foreign_posts_that_cannot_be_adopted_stand_in_nobodys_way(graph: Graph) -> None:
+    """A page full of them is passed over."""
+    graph.write(fold([event(n, post_id=f"ours{n}") for n in range(5)]))
+    make(
+        graph,
+        """UNWIND range(0, 9) AS n
+        CREATE (:Post {post_id: 'p' + n, tg_channel_id: -1001179270258, telegram_message_id: n})""",
+    )
+    assert schema.adopt(graph, page=2) == (5, 5)
 
 
 def test_duplicates_that_block_a_constraint_are_shown_with_their_query(graph: Graph) -> None:

@@ -17,19 +17,19 @@ LAYERS = (
     ("telegram", "wire", "config", "state"),
     ("peers", "times"),
     ("events",),
-    ("batch", "embedded", "watchdog", "plan"),
+    ("batch", "judge", "embedded", "watchdog", "plan"),
     ("graph", "stream", "database"),
     ("prepared", "commit"),
     ("writer", "producers", "status", "pool"),
     ("fill",),
-    ("worker", "library", "checkpoint"),
-    ("crew",),
+    ("worker", "library", "checkpoint", "sources"),
+    ("crew", "audit"),
     ("backfill", "rehearsal"),
     ("cli",),
     ("__init__", "__main__"),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
-PURE = ("telegram", "wire", "peers", "times", "events", "batch", "plan")
+PURE = ("telegram", "wire", "peers", "times", "events", "batch", "judge", "plan")
 BORDERS = {
     "redis": {"stream"},
     "neo4j": {"graph", "embedded"},

@@ -21,6 +21,7 @@ COMMANDS = {
     "backfill": ("backfill", "Write the posts of a PostgreSQL database to the graph."),
     "dead": ("dead", "List, show, replay and purge dead letters."),
     "status": ("status", "Show the stream, the workers and the dead letters."),
+    "verify": ("verify", "Hold a source of truth against the graph, and mend what differs."),
     "plan": ("plan", "Reckon workers, machines, memory and disk for a rate and a retention."),
     "trim": ("trim", "Remove from the stream what every group has acknowledged."),
     "acl": ("acl", "Print the users that Redis needs, each with no more rights than its work."),
@@ -51,6 +52,6 @@ def main() -> None:
     """Keeps a Neo4j graph of Telegram posts from a Redis stream.
 
     Every setting has a variable, such as REDIS_URL and NEO4J_URI; a flag beats it. Exit codes: 0
-    done, 1 failed, 2 wrong usage, 65 too many dead letters, 69 a server is away, 75 the consumer
-    name or the run directory is taken, 78 wrong configuration.
+    done, 1 failed, 2 wrong usage, 3 the graph differs, 65 too many dead letters, 69 a server is
+    away, 75 the consumer name or the run directory is taken, 78 wrong configuration.
     """

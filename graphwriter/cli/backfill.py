@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,37 +13,18 @@ import click
 
 from graphwriter.cli.options import CONTEXT, NEO4J, settings
 from graphwriter.cli.output import as_json, counted, echo_json, meter, table
+from graphwriter.cli.selection import selected, selection
 from graphwriter.config import Config
-from graphwriter.errors import EXIT_FAILED, ConfigError
+from graphwriter.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
     from graphwriter.checkpoint import Progress
     from graphwriter.crew import Job
 
 
-def _time(_context: object, _parameter: object, value: str | None) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        said = f"{value!r} is no time such as 2024-05-01 or 2024-05-01T10:00:00Z"
-        raise click.BadParameter(said) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 @click.command("backfill", context_settings=CONTEXT)
-@click.option("--all", "every", is_flag=True, help="Every post, also without forward or reply.")
-@click.option("--since", callback=_time, metavar="TIME", help="Only posts of this time or later.")
-@click.option(
-    "--channel",
-    "channels",
-    multiple=True,
-    metavar="ID",
-    help="Only posts of this chat: its marked Telegram id, or its channel_id. Can be repeated.",
-)
+@selected
 @click.option("--ids-file", type=Path, metavar="FILE", help="The posts of these ids, one a line.")
-@click.option("--sql", type=Path, metavar="FILE", help="A query of your own, see docs/backfill.md.")
 @click.option(
     "--via",
     type=click.Choice(["graph", "stream"]),
@@ -53,8 +33,6 @@ def _time(_context: object, _parameter: object, value: str | None) -> datetime |
     help="Write to the graph, or send through the stream, for the workers to write.",
 )
 @click.option("--rewrite", is_flag=True, help="Write again what the graph has already.")
-@click.option("--nulls-clear", is_flag=True, help="A facet that is all null clears the graph's.")
-@click.option("--as-tenant", metavar="NAME", help="The tenant_id of rows that have none.")
 @click.option("--state", type=Path, metavar="DIRECTORY", help="Where checkpoint and rejects lie.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @as_json
@@ -69,7 +47,6 @@ def command(config: Config, json: bool, **options: Any) -> None:
     in hand, a second one at once.
     """
     from graphwriter.crew import Job
-    from graphwriter.database import Selection
 
     ids, via = options["ids_file"], options["via"]
     if ids and (options["every"] or options["since"] or options["channels"]):
@@ -80,15 +57,8 @@ def command(config: Config, json: bool, **options: Any) -> None:
     config.require(*links)
     for link in config.exposed(*links):
         click.echo(f"graphwriter: {link}", err=True)
-    selection = Selection(
-        sql=_query(options["sql"]),
-        linked=not (options["every"] or ids or options["sql"]),
-        since=options["since"],
-        channels=options["channels"],
-        tenant=options["as_tenant"] or config.tenant or Selection.tenant,
-        nulls_clear=options["nulls_clear"],
-    )
-    job = Job(config, selection, via == "stream", options["rewrite"])
+    chosen = selection(config, options, every=ids is not None)
+    job = Job(config, chosen, via == "stream", options["rewrite"])
     if options["dry_run"]:
         _rehearse(job, ids, json)
     else:
@@ -166,15 +136,6 @@ def _rehearse(job: Job, ids: Path | None, json: bool) -> None:
         click.echo()
     for reject in rehearsal.rejects:
         click.echo(f"post {reject.id} would be rejected: {reject.reason}: {reject.message}")
-
-
-def _query(file: Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--sql {file}: {error}") from None
 
 
 def _state() -> Path:

@@ -64,8 +64,8 @@ def plain(cell: Any) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def progress(items: Iterable[T], doing: str) -> Iterator[T]:
-    """Yield `items`, and show on a terminal how many there were and how fast."""
+def progress(items: Iterable[T], doing: str, every: int = 100) -> Iterator[T]:
+    """Yield `items`, and show on a terminal how many there were, anew after `every`."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
@@ -77,7 +77,7 @@ def progress(items: Iterable[T], doing: str) -> Iterator[T]:
     with Progress(*columns, console=console, transient=True) as shown:
         task = shown.add_task(doing, total=None)
         for number, item in enumerate(items, 1):
-            if number % 100 == 0:
+            if number % every == 0:
                 shown.update(task, completed=number)
             yield item
 

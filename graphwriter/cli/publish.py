@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import click
-import orjson
 
 from graphwriter.cli.options import CONTEXT, settings
 from graphwriter.cli.sending import send
 from graphwriter.config import Config
-from graphwriter.errors import ConfigError
 
 
 @click.command("publish", context_settings=CONTEXT)
@@ -29,20 +27,9 @@ def command(config: Config, file: str) -> None:
 
 
 def _checked(lines: Iterable[bytes], file: str) -> Iterator[bytes]:
+    from graphwriter.producers.lines import check_first
+
     for number, line in enumerate(lines):
-        if number == 0 and not _may_be_event(line):
-            raise ConfigError(
-                f"{file}: its first line is no event, which is a JSON object on one line; a "
-                "Telegram Desktop export goes through `graphwriter import desktop`, a Telethon "
-                "dump through `graphwriter import telethon`"
-            )
+        if number == 0:
+            check_first(line, file)
         yield line
-
-
-def _may_be_event(line: bytes) -> bool:
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return False
-    # An export without line feeds is an object on one line, too, and so is Telethon's message.
-    return isinstance(value, dict) and not value.keys() & {"messages", "chats", "_"}

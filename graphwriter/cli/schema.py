@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -34,19 +35,25 @@ def apply(config: Config) -> None:
 @as_json
 @settings(*NEO4J)
 def check(config: Config, json: bool) -> None:
-    """Say which constraints are there; exit code 1 if one is missing."""
+    """Say which constraints are there, and what keeps one from being made.
+
+    Duplicates are shown by the query that is printed, and merged by `verify graph --repair`. The
+    exit code is 1 if a constraint is missing.
+    """
     from graphwriter import worker
-    from graphwriter.graph import schema
+    from graphwriter.graph import duplicates, schema
 
     with worker.connect(config) as graph:
         graph.check()
         missing = schema.missing(graph)
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "constraint": name,
                 "on": f":{label}({', '.join(properties)})",
                 "there": name not in missing,
-                "duplicates": graph.read(schema.duplicates(name)) if name in missing else [],
+                "duplicates": duplicates.count(graph, name) if name in missing else 0,
+                "query": schema.duplicates(name),
+                "in_the_way": schema.obstacles(graph, name) if name in missing else [],
             }
             for name, (label, properties) in schema.CONSTRAINTS.items()
         ]
@@ -57,14 +64,25 @@ def check(config: Config, json: bool) -> None:
         table(
             ["constraint", "on", "there", "duplicates"],
             [
-                [r["constraint"], r["on"], "yes" if r["there"] else "no", len(r["duplicates"])]  # type: ignore[arg-type]
+                [r["constraint"], r["on"], "yes" if r["there"] else "no", f"{r['duplicates']:,}"]
                 for r in rows
             ],
         )
-        for name in missing:
-            click.echo(f"{name} is missing: run `graphwriter schema apply`")
-            click.echo(f"  what would stand in its way: {schema.duplicates(name)}")
+        for row in rows:
+            _way(row)
     sys.exit(EXIT_FAILED if missing else 0)
+
+
+def _way(row: dict[str, Any]) -> None:
+    """Say what to do about a constraint that is missing."""
+    if row["there"]:
+        return
+    click.echo(f"{row['constraint']} is missing: run `graphwriter schema apply`")
+    for statement in row["in_the_way"]:
+        click.echo(f"  after this, in cypher-shell: {statement}")
+    if row["duplicates"]:
+        click.echo("  after `graphwriter verify graph --repair`, which merges what is there twice:")
+        click.echo(f"  {row['query']}")
 
 
 @command.command("adopt", context_settings=CONTEXT)

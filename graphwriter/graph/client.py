@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from importlib import resources
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import neo4j
 from neo4j import GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, unit_of_work
@@ -16,6 +17,8 @@ from graphwriter.errors import BadEvent, ConfigError, GraphwriterError, TooBig, 
 from graphwriter.events import Address
 from graphwriter.graph.failures import Failure, classify, line
 
+T = TypeVar("T")
+Claims = frozenset[tuple[str, Address]]  # (post_id, address that claims it in vain)
 SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 DELAY = 0.05  # seconds before the first retry; the driver's own second idles through a deadlock
 
@@ -36,7 +39,7 @@ class Taken(Refused):
     `claims` are the ones in the way, each (post_id, address that claims it in vain).
     """
 
-    def __init__(self, claims: frozenset[tuple[str, Address]]) -> None:
+    def __init__(self, claims: Claims) -> None:
         some = ", ".join(sorted(post_id for post_id, _ in claims)[:3])
         super().__init__("post_id_taken", f"another address holds the post_id {some}")
         self.claims = claims
@@ -141,16 +144,26 @@ class Graph:
 
     def read(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
         """Return the rows of a read query; errors as for `check`."""
-        return self._query(query, neo4j.RoutingControl.READ, parameters)
+        found: list[dict[str, Any]] = self._query(query, neo4j.RoutingControl.READ, parameters)
+        return found
+
+    def rows(self, query: LiteralString, **parameters: Any) -> list[list[Any]]:
+        """Return the rows of a read query without names, in half the time of `read`."""
+        found: list[list[Any]] = self._query(
+            query, neo4j.RoutingControl.READ, parameters, neo4j.Result.values
+        )
+        return found
 
     def run(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
         """Run a query that may write, in a transaction of its own; errors as for `check`."""
-        return self._query(query, neo4j.RoutingControl.WRITE, parameters)
+        found: list[dict[str, Any]] = self._query(query, neo4j.RoutingControl.WRITE, parameters)
+        return found
 
     def write(self, batch: Batch, *, rewrite: bool = False) -> frozenset[int]:
         """Write `batch` in one transaction, committed when this returns.
 
-        With `rewrite` also what the graph has already, in the same version.
+        With `rewrite` also what the graph has already, in the same version, which mends links and
+        values that are not as the version says.
 
         Returns the places (in `batch.messages`) of the posts that it changed. Posts of another
         service that hold a post_id of the batch are adopted on the way.
@@ -161,16 +174,36 @@ class Graph:
             Refused: some row can never be written. `Taken` names the rows.
             ConfigError: a person has to mend the set-up.
         """
+        parameters = {"batch": batch._asdict()}
+
+        def work(tx: ManagedTransaction) -> frozenset[int]:
+            if rewrite:
+                tx.run(self._rewrite, parameters).consume()
+            record = tx.run(self._write, parameters).single(strict=True)
+            return frozenset(place for facet in record for place in facet)
+
+        try:
+            return self._retried(work, lambda: self._settle(batch))
+        finally:
+            # The driver's objects are cycles, which would keep the rows until the next collection.
+            parameters["batch"].clear()
+
+    def mend(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
+        """Run a query that writes beside running workers; retried, and raises, as `write`."""
+        return self._retried(lambda tx: tx.run(query, parameters).data(), lambda: False)
+
+    def _retried(self, work: Callable[[ManagedTransaction], T], settle: Callable[[], bool]) -> T:
+        """Run `work` in a transaction, again while that may help, or where `settle` says so."""
         deadline = time.monotonic() + self._retry
         delay = DELAY
         while True:
             try:
-                return self._once(batch, rewrite, deadline - time.monotonic())
+                return self._once(work, deadline - time.monotonic())
             except GraphwriterError:
                 raise
             except Exception as error:  # noqa: BLE001 - classified, never swallowed
                 failure = classify(error)
-                if failure is Failure.DATA and self._settle(batch):
+                if failure is Failure.DATA and settle():
                     continue
                 again = failure in (Failure.TRANSIENT, Failure.UNKNOWN)
                 if not again or time.monotonic() + delay > deadline:
@@ -179,61 +212,66 @@ class Graph:
             time.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             delay = min(delay * 2, 1.0)
 
-    def _once(self, batch: Batch, rewrite: bool, budget: float) -> frozenset[int]:
-        parameters, tried = {"batch": batch._asdict()}, 0
+    def _once(self, work: Callable[[ManagedTransaction], T], budget: float) -> T:
+        tried = 0
 
         @unit_of_work(timeout=self._timeout)
-        def work(tx: ManagedTransaction) -> frozenset[int]:
+        def counted(tx: ManagedTransaction) -> T:
             nonlocal tried
             tried += 1
             self.retries += tried > 1
             try:
-                if rewrite:
-                    tx.run(self._rewrite, parameters).consume()
-                record = tx.run(self._write, parameters).single(strict=True)
+                return work(tx)
             except TransientError as error:
                 if classify(error) is Failure.TRANSIENT:
                     raise
                 # The driver would try this again, as it is, until its time is over.
                 raise self._ours(error) from None
-            return frozenset(place for facet in record for place in facet)
 
-        try:
-            with self.driver.session(
-                database=self.database, max_transaction_retry_time=max(budget, 0.0)
-            ) as session:
-                return session.execute_write(work)
-        finally:
-            # The driver's objects are cycles, which would keep the rows until the next collection.
-            parameters["batch"].clear()
+        with self.driver.session(
+            database=self.database, max_transaction_retry_time=max(budget, 0.0)
+        ) as session:
+            return session.execute_write(counted)
 
     def _settle(self, batch: Batch) -> bool:
         """Adopt the foreign posts that stand in the way; return whether trying again may help."""
-        claims = [[row[5], *batch.messages[row[0]], row[4]] for row in batch.posts]
-        found = self.run(self._claims, claims=claims)
-        taken = frozenset(
-            (post_id, (channel, message))
-            for post_id, channel, message, _ in (r["claim"] for r in found if not r["foreign"])
-        )
+        taken, found = self._claimed(batch)
         # One address a post_id: the next time round the others find it taken.
-        claimed = sorted((row["claim"] for row in found if row["foreign"]), reverse=True)
-        foreign = {claim[0]: claim for claim in claimed}
+        foreign = {claim[0]: claim for claim in sorted(found, reverse=True)}
         if foreign:
             self.run(self._adopt, claims=list(foreign.values()))
         if taken:
             raise Taken(taken)
         return bool(foreign)
 
+    def taken(self, batch: Batch) -> Claims:
+        """Return the claims of `batch` that are in vain, as `Taken` has them."""
+        return self._claimed(batch)[0]
+
+    def _claimed(self, batch: Batch) -> tuple[Claims, list[Any]]:
+        """Return the claims in vain, and those on posts of another service that can be adopted."""
+        claims = [[row[5], *batch.messages[row[0]], row[4]] for row in batch.posts]
+        found = self.run(self._claims, claims=claims)
+        taken = (row["claim"] for row in found if not row["foreign"])
+        return (
+            frozenset((post_id, (channel, message)) for post_id, channel, message, _ in taken),
+            [row["claim"] for row in found if row["foreign"]],
+        )
+
     def _query(
-        self, query: LiteralString, routing: neo4j.RoutingControl, parameters: dict[str, Any]
-    ) -> list[dict[str, Any]]:
+        self,
+        query: LiteralString,
+        routing: neo4j.RoutingControl,
+        parameters: dict[str, Any],
+        rows: Callable[[neo4j.Result], Any] = neo4j.Result.data,
+    ) -> Any:
         try:
             return self.driver.execute_query(
                 neo4j.Query(query, timeout=self._timeout),
                 parameters,
                 routing_=routing,
                 database_=self.database,
-                result_transformer_=neo4j.Result.data,
+                result_transformer_=rows,
             )
         except Exception as error:  # noqa: BLE001 - classified, never swallowed
             raise self._ours(error) from None

@@ -13,3 +13,7 @@ FOREACH (_ IN CASE WHEN p.version = row[4] THEN [1] ELSE [] END | REMOVE p.versi
 FOREACH (_ IN CASE WHEN p.forward_version = row[1] THEN [1] ELSE [] END | REMOVE p.forward_version)
 FOREACH (_ IN CASE WHEN p.reply_version = row[2] THEN [1] ELSE [] END | REMOVE p.reply_version)
 FOREACH (_ IN CASE WHEN p.author_version = row[3] THEN [1] ELSE [] END | REMOVE p.author_version)
+// A node that has links of its own and is no post would keep them beside the new ones.
+FOREACH (_ IN CASE WHEN NOT p:Post AND (
+    EXISTS { (p)-[:REPLIES_TO|FORWARDED_FROM|FORWARDED_FROM_POST]->() }
+    OR EXISTS { (p)<-[:AUTHOR_OF]-() }) THEN [1] ELSE [] END | SET p:Post)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from graphwriter.errors import ConfigError
 from graphwriter.graph.client import Graph, Refused, statement
@@ -39,7 +39,8 @@ def apply(graph: Graph) -> list[str]:
     Safe to call from any number of workers at once, and again.
 
     Raises:
-        ConfigError: there are duplicates already; the message has the query that shows them.
+        ConfigError: there are duplicates already, and the message has the query that shows them, or
+            an index or a name stands in the way, and it has the statement that drops it.
         Unavailable: Neo4j does not answer.
     """
     created = missing(graph)
@@ -51,21 +52,57 @@ def apply(graph: Graph) -> list[str]:
                 f"CREATE CONSTRAINT {name} IF NOT EXISTS FOR (n:{label}) REQUIRE ({keys}) IS UNIQUE"
             )
         except Refused as error:
-            raise ConfigError(
-                f"the constraint {name} cannot be made: {error.message}. "
-                f"To see what is there twice: {duplicates(name)}"
-            ) from None
+            raise _blocked(graph, name, error.message) from None
     # Nothing to wait for: a constraint is there when its index is full. Waiting all the same is a
     # transaction, and another worker's constraint waits for those to end.
+    for name in missing(graph) if created else ():
+        raise _blocked(graph, name, "something else has its name")
     return created
+
+
+def _blocked(graph: Graph, name: str, said: str) -> ConfigError:
+    if found := obstacles(graph, name):
+        way = f"First {', '.join(f'`{one}`' for one in found)}, then `graphwriter schema apply`"
+    else:
+        way = (
+            "`graphwriter verify graph --repair` merges what is there twice. To see it: "
+            f"{duplicates(name)}"
+        )
+    return ConfigError(f"the constraint {name} cannot be made: {said}. {way}")
+
+
+def obstacles(graph: Graph, name: str) -> list[str]:
+    """Return the statements that drop what else than duplicates keeps a constraint from being made.
+
+    That is a plain index on the same properties, or something else of the same name.
+    """
+    label, properties = CONSTRAINTS[name]
+    drops = [
+        f"DROP INDEX {row['name']}"
+        for row in graph.read(
+            "SHOW INDEXES YIELD name, type, labelsOrTypes, properties, owningConstraint"
+        )
+        if row["owningConstraint"] is None
+        and (
+            row["name"] == name
+            or (row["type"], row["labelsOrTypes"], row["properties"])
+            == ("RANGE", [label], [*properties])
+        )
+    ]
+    return drops + [
+        f"DROP CONSTRAINT {name}"
+        for row in graph.read("SHOW CONSTRAINTS YIELD name")
+        if row["name"] == name
+    ]
 
 
 def duplicates(name: str) -> LiteralString:
     """Return the query that shows the nodes which constraint `name` would forbid."""
     label, properties = CONSTRAINTS[name]
     keys = ", ".join(f"n.{key} AS {key}" for key in properties)
+    there = " AND ".join(f"n.{key} IS NOT NULL" for key in properties)
     return (
-        f"MATCH (n:{label}) WITH {keys}, count(*) AS times WHERE times > 1 "
+        f"MATCH (n:{label}) WHERE {there} WITH {keys}, count(*) AS times WHERE times > 1 "
         f"RETURN * ORDER BY times DESC LIMIT 20"
     )
 
@@ -78,24 +115,31 @@ def adopt(graph: Graph, page: int = 1000) -> tuple[int, int]:
 
     Returns how many were adopted, and how many are left for later.
     """
-    adopted = 0
+    adopted, after = 0, ""
     adopting = statement("adopt")
-    while True:
-        claims = [
-            [row["post_id"], row["channel"], row["message"]]
-            for row in graph.read(_FOREIGN, page=page)
-        ]
-        done = graph.run(adopting, claims=claims)[0]["adopted"] if claims else 0
-        adopted += done
-        if not done:
-            return adopted, graph.read(_LEFT)[0]["left"]
+    while found := graph.read(_FOREIGN, page=page, after=after):
+        after = found[-1]["post_id"]  # those that cannot be adopted are not met again
+        claims = sorted(
+            ([row["post_id"], row["channel"], row["message"]] for row in found), key=_key
+        )
+        adopted += graph.mend(adopting, claims=claims)[0]["adopted"]
+    return adopted, unadopted(graph)
+
+
+def unadopted(graph: Graph) -> int:
+    """Return how many posts of another service have no address yet."""
+    return int(graph.rows(_LEFT)[0][0])
+
+
+def _key(claim: list[Any]) -> tuple[Any, ...]:
+    return claim[1], claim[2]  # the order of locks
 
 
 _FOREIGN: LiteralString = """
 MATCH (p:Post)
-WHERE NOT p:Message AND p.post_id IS NOT NULL
+WHERE p.post_id > $after AND NOT p:Message
   AND p.tg_channel_id IS NOT NULL AND p.telegram_message_id IS NOT NULL
 RETURN p.post_id AS post_id, p.tg_channel_id AS channel, p.telegram_message_id AS message
-ORDER BY channel, message LIMIT $page
+ORDER BY post_id LIMIT $page
 """
 _LEFT: LiteralString = "MATCH (p:Post) WHERE NOT p:Message RETURN count(p) AS left"

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import orjson
+
 from graphwriter.errors import ConfigError
 
 LINE_LIMIT = 1 << 24  # bytes; sixteen times what a worker takes, so a longer line is no event
@@ -18,11 +20,17 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def events(path: Path | str) -> Iterator[bytes]:
-    """Yield the lines of the file at `path` ("-": standard input), without the white space around.
+    """Yield the lines of the file at `path`, as `numbered` does."""
+    return (line for _, line in numbered(path))
 
-    The lines are not looked into: what is no event becomes a dead letter with its reason, which is
-    better than a line that was left out here. Only blank ones are passed over. A gzipped file is
-    told by its first bytes, not by its name. Holds one line at a time; blocks where reading does.
+
+def numbered(path: Path | str) -> Iterator[tuple[int, bytes]]:
+    """Yield number and text of each line of the file at `path` ("-": standard input).
+
+    The text comes without the white space around it. The lines are not looked into: what is no
+    event becomes a dead letter with its reason, which is better than a line that was left out here.
+    Only blank ones are passed over. A gzipped file is told by its first bytes, not by its name.
+    Holds one line at a time; blocks where reading does.
 
     Raises:
         ConfigError: the file is missing, a directory, cut off, damaged, or has a line of more than
@@ -42,7 +50,7 @@ def events(path: Path | str) -> Iterator[bytes]:
                     line = line.removeprefix(_BOM)
                 read += 1
                 if line := line.strip():
-                    yield line
+                    yield read, line
     except EOFError:
         raise _error(name, read, "the gzip file is cut off") from None
     except (zlib.error, gzip.BadGzipFile) as error:
@@ -50,6 +58,21 @@ def events(path: Path | str) -> Iterator[bytes]:
     except OSError as error:
         problem = error.strerror or str(error)
         raise (_error(name, read, problem) if read else ConfigError(f"{name}: {problem}")) from None
+
+
+def check_first(line: bytes, name: str) -> None:
+    """Raise ConfigError where the first line of the file `name` is that of another kind of file."""
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        value = None
+    # An export without line feeds is an object on one line, too, and so is Telethon's message.
+    if not isinstance(value, dict) or value.keys() & {"messages", "chats", "_"}:
+        raise ConfigError(
+            f"{name}: its first line is no event, which is a JSON object on one line; a "
+            "Telegram Desktop export goes through `graphwriter import desktop`, a Telethon dump "
+            "through `graphwriter import telethon`"
+        )
 
 
 @contextmanager

@@ -107,10 +107,15 @@ class DeadLetters:
         with translated(self._client):
             return int(self._client.xlen(self.name))
 
-    def list(self, reason: str | None = None, page: int = 100) -> Iterator[DeadLetter]:
-        """Yield the dead letters, oldest first, one a source id, `page` in memory at a time."""
+    def list(
+        self, reason: str | None = None, page: int = 100, after: str | None = None
+    ) -> Iterator[DeadLetter]:
+        """Yield the dead letters, oldest first, one a source id, `page` in memory at a time.
+
+        `after` is the id of one that is passed over, with all before it.
+        """
         seen: set[str] = set()
-        start = "-"
+        start = "-" if after is None else f"({after}"
         while True:
             with translated(self._client):
                 rows: Any = self._client.xrange(self.name, start, "+", count=page)

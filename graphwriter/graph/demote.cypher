@@ -1,0 +1,12 @@
+// Makes placeholders of the posts of $ids, by element id: another address holds their post_id.
+UNWIND $ids AS id
+MATCH (p:Post)
+WHERE elementId(p) = id
+SET p.locked = null
+WITH p, [(p)-[r:REPLIES_TO|FORWARDED_FROM|FORWARDED_FROM_POST]->() | r]
+  + [(p)<-[r:AUTHOR_OF]-() | r] AS links
+FOREACH (r IN links | DELETE r)
+WITH p, {tg_channel_id: p.tg_channel_id, telegram_message_id: p.telegram_message_id} AS address
+SET p = address
+REMOVE p:Post
+RETURN count(p) AS demoted

@@ -1,0 +1,95 @@
+// Makes one node of each group of nodes with one key, given by element ids. The newest stays. Of
+// each facet the links and the version of the node with the highest version stay; what points to
+// the others points to it then. A group with links of another service's kinds is left alone.
+UNWIND $groups AS ids
+CALL (ids) {
+  UNWIND ids AS id
+  MATCH (n)
+  WHERE elementId(n) = id
+  SET n.locked = null
+  WITH n ORDER BY n:Message DESC, n:Post DESC, coalesce(n.version, n.name_day, -1) DESC, elementId(n)
+  RETURN collect(n) AS nodes
+}
+WITH nodes, nodes[0] AS keep, nodes[1..] AS others
+WHERE size(others) > 0 AND NOT EXISTS {
+  UNWIND others AS n
+  MATCH (n)-[r]-()
+  WHERE NOT type(r) IN ['REPLIES_TO', 'FORWARDED_FROM', 'FORWARDED_FROM_POST', 'AUTHOR_OF']
+}
+WITH nodes, keep, others,
+  reduce(best = keep, n IN others | CASE
+    WHEN coalesce(n.reply_version, -1) > coalesce(best.reply_version, -1) THEN n
+    ELSE best END) AS replier,
+  reduce(best = keep, n IN others | CASE
+    WHEN coalesce(n.forward_version, -1) > coalesce(best.forward_version, -1) THEN n
+    ELSE best END) AS forwarder,
+  reduce(best = keep, n IN others | CASE
+    WHEN coalesce(n.author_version, -1) > coalesce(best.author_version, -1) THEN n
+    ELSE best END) AS written
+CALL (nodes, keep, replier) {
+  UNWIND nodes AS n
+  MATCH (n)-[r:REPLIES_TO]->(x)
+  WHERE n <> keep OR n <> replier
+  FOREACH (_ IN CASE WHEN n = replier THEN [1] ELSE [] END |
+    CREATE (keep)-[c:REPLIES_TO]->(x) SET c = properties(r))
+  DELETE r
+}
+CALL (nodes, keep, forwarder) {
+  UNWIND nodes AS n
+  MATCH (n)-[r:FORWARDED_FROM]->(x)
+  WHERE n:Message AND (n <> keep OR n <> forwarder)
+  FOREACH (_ IN CASE WHEN n = forwarder THEN [1] ELSE [] END |
+    CREATE (keep)-[c:FORWARDED_FROM]->(x) SET c = properties(r))
+  DELETE r
+}
+CALL (nodes, keep, forwarder) {
+  UNWIND nodes AS n
+  MATCH (n)-[r:FORWARDED_FROM_POST]->(x)
+  WHERE n <> keep OR n <> forwarder
+  FOREACH (_ IN CASE WHEN n = forwarder THEN [1] ELSE [] END |
+    CREATE (keep)-[:FORWARDED_FROM_POST]->(x))
+  DELETE r
+}
+CALL (nodes, keep, written) {
+  UNWIND nodes AS n
+  MATCH (n)<-[r:AUTHOR_OF]-(x)
+  WHERE n <> keep OR n <> written
+  FOREACH (_ IN CASE WHEN n = written THEN [1] ELSE [] END |
+    CREATE (x)-[c:AUTHOR_OF]->(keep) SET c = properties(r))
+  DELETE r
+}
+SET keep.reply_version = replier.reply_version, keep.forward_version = forwarder.forward_version,
+  keep.author_version = written.author_version
+WITH keep, others
+CALL (keep, others) {
+  UNWIND others AS n
+  MATCH (x)-[r:REPLIES_TO]->(n)
+  CREATE (x)-[c:REPLIES_TO]->(keep) SET c = properties(r)
+  DELETE r
+}
+CALL (keep, others) {
+  UNWIND others AS n
+  MATCH (x)-[r:FORWARDED_FROM_POST]->(n)
+  CREATE (x)-[:FORWARDED_FROM_POST]->(keep)
+  DELETE r
+}
+CALL (keep, others) {
+  UNWIND others AS n
+  MATCH (x)-[r:FORWARDED_FROM]->(n)
+  CREATE (x)-[c:FORWARDED_FROM]->(keep) SET c = properties(r)
+  DELETE r
+}
+CALL (keep, others) {
+  UNWIND others AS n
+  MATCH (n)-[r:AUTHOR_OF]->(x)
+  CREATE (keep)-[c:AUTHOR_OF]->(x) SET c = properties(r)
+  DELETE r
+}
+// What another service wrote on a post of its own stays where we know nothing else.
+WITH keep, others, properties(keep) AS own,
+  [n IN others WHERE NOT n:Message | properties(n)] AS foreign
+// A node that is only deleted still stands in the way of a constraint until the commit.
+FOREACH (n IN others | REMOVE n:Message:Post:ForwardSource:Author DELETE n)
+FOREACH (properties IN CASE WHEN keep:Message THEN foreign ELSE [] END |
+  SET keep += properties SET keep += own)
+RETURN count(keep) AS merged

@@ -1,0 +1,15 @@
+// One page of authors in the order of their keys, after [$id, $type]: how many, the last
+// key, and those with nothing attached, [id, type, element id].
+CYPHER replan=skip
+CALL () {
+  MATCH (n:Author)
+  WHERE n.author_id = $id AND n.author_type > $type
+  RETURN n ORDER BY n.author_id, n.author_type SKIP $skip LIMIT $size
+  UNION ALL
+  MATCH (n:Author)
+  WHERE n.author_id > $id
+  RETURN n ORDER BY n.author_id, n.author_type SKIP $skip LIMIT $size
+}
+WITH n LIMIT $size
+RETURN count(n), last(collect([n.author_id, n.author_type])),
+  collect(CASE WHEN NOT EXISTS { (n)--() } THEN [n.author_id, n.author_type, elementId(n)] END)

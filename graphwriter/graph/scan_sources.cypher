@@ -1,0 +1,15 @@
+// One page of forward sources in the order of their keys, after [$id, $type]: how many, the last
+// key, and those with nothing attached, [id, type, element id].
+CYPHER replan=skip
+CALL () {
+  MATCH (n:ForwardSource)
+  WHERE n.source_id = $id AND n.source_type > $type
+  RETURN n ORDER BY n.source_id, n.source_type SKIP $skip LIMIT $size
+  UNION ALL
+  MATCH (n:ForwardSource)
+  WHERE n.source_id > $id
+  RETURN n ORDER BY n.source_id, n.source_type SKIP $skip LIMIT $size
+}
+WITH n LIMIT $size
+RETURN count(n), last(collect([n.source_id, n.source_type])),
+  collect(CASE WHEN NOT EXISTS { (n)--() } THEN [n.source_id, n.source_type, elementId(n)] END)

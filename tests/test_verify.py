@@ -1,0 +1,317 @@
+"""The audit on real servers: a graph is broken in every way, and each is found and mended."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any, LiteralString
+
+import neo4j
+import pytest
+from fix_neo4j import Server
+from model import assert_same, read_graph
+from product import model
+from test_graph import CHANNEL, rows, together
+
+from graphwriter import audit as audits
+from graphwriter import events
+from graphwriter.audit import Audit, Report
+from graphwriter.batch import fold
+from graphwriter.graph import Graph, scan, schema
+from graphwriter.sources import FileSource, Source
+
+
+@pytest.fixture
+def graph(neo4j_server: Server, graph_empty: neo4j.Driver) -> Iterator[Graph]:
+    """An empty graph with its constraints; a busy machine takes long to plan the first write."""
+    with Graph(neo4j_server.uri, *(neo4j_server.auth or (None, None)), timeout=120) as opened:
+        schema.apply(opened)
+        yield opened
+
+
+NO_LINKS: dict[str, Any] = {"reply_to_message_id": None, "forward_from_name": None}
+
+
+def values(message: int, second: int = 0, **more: Any) -> dict[str, Any]:
+    """An event of one message in form (a); later ones have a higher `second`."""
+    return {
+        "schema_version": "v1",
+        "occurred_at": 1_700_000_000 + second,
+        "idempotency_key": "k",
+        "tenant_id": "t",
+        "channel_id": "c",
+        "post_id": f"p{message}",
+        "tg_channel_id": CHANNEL,
+        "telegram_message_id": message,
+        "posted_at": 1_600_000_000.25,
+        "views_count": 5,
+        **more,
+    }
+
+
+# The newest of each message, and something older of one of them.
+WORLD = [
+    values(1, 5, author_peer_id={"user_id": 5}, author_name="Ann", **NO_LINKS),
+    values(2, 5, reply_to_message_id=1, thread_id=9),
+    values(2, 1, reply_to_message_id=77, author_name="Old"),
+    values(3, 5, forward_from_peer_id={"channel_id": 8}, forward_from_message_id=4,
+        forward_date=1_500_000_000.5, reply_to_message_id=None),
+    values(4, 5, reply_to_message_id=99),
+    values(5, 5, forward_from_name="Bob"),
+]  # fmt: skip
+
+
+def written(graph: Graph, world: list[dict[str, Any]]) -> None:
+    """Write events as a worker does."""
+    graph.write(fold([events.from_values(one, 2**50) for one in world]))
+
+
+def stored(path: Path, world: list[dict[str, Any]]) -> FileSource:
+    """A file of events, as a source."""
+    path.write_text("".join(json.dumps(one) + "\n" for one in world))
+    return FileSource(str(path))
+
+
+def audited(graph: Graph, source: Source | None, **settings: Any) -> Report:
+    """The report of a whole audit."""
+    audit = Audit(graph, **settings)
+    audit.constraints()
+    if source is not None:
+        audit.compare(source)
+    for _ in audit.scan():
+        pass
+    return audit.report
+
+
+def kinds(report: Report) -> dict[str, int]:
+    """How many differences of each kind."""
+    return {kind: found.found for kind, found in report.kinds.items() if found.found}
+
+
+def whole(driver: neo4j.Driver, graph: Graph) -> list[Any]:
+    """Everything in the graph, with the versions, after a check that it may all be there."""
+    versions = rows(
+        graph,
+        "MATCH (p:Post) RETURN p.post_id, p.version, p.forward_version, p.reply_version, "
+        "p.author_version ORDER BY p.post_id",
+    )
+    return [read_graph(driver), versions]
+
+
+BROKEN: list[tuple[str, LiteralString, dict[str, int]]] = [
+    ("a post is gone", "MATCH (p:Post {post_id: 'p5'}) DETACH DELETE p",
+        {"missing_post": 1, "orphan": 1}),
+    ("a post is a placeholder", "MATCH (p:Post {post_id: 'p1'}) REMOVE p:Post",
+        {"missing_post": 1}),
+    ("a reply is gone", "MATCH ({post_id: 'p2'})-[r:REPLIES_TO]->() DELETE r",
+        {"missing_link": 1}),
+    ("all links are gone", "MATCH (m)-[r]->(n) DELETE r WITH n WHERE NOT n:Post DELETE n",
+        {"missing_link": 7, "orphan": 2}),
+    ("a reply leads elsewhere", """MATCH (p {post_id: 'p2'})-[r:REPLIES_TO]->(), (n {post_id: 'p3'})
+        DELETE r CREATE (p)-[:REPLIES_TO {thread_id: 9}]->(n)""", {"wrong_link": 1}),
+    ("a thread is another", "MATCH ({post_id: 'p2'})-[r:REPLIES_TO]->() SET r.thread_id = 1",
+        {"wrong_link": 1}),
+    ("a forward's date is another", """MATCH ()-[r:FORWARDED_FROM {forward_from_message_id: 4}]->()
+        SET r.forward_date = datetime('2020-01-01')""", {"wrong_link": 1}),
+    ("a source post is another", """MATCH (p)-[r:FORWARDED_FROM_POST]->(), (n {post_id: 'p5'})
+        DELETE r CREATE (p)-[:FORWARDED_FROM_POST]->(n)""", {"wrong_link": 1, "orphan": 1}),
+    ("a link that nobody said", """MATCH (p {post_id: 'p1'}), (n {post_id: 'p3'})
+        CREATE (p)-[:REPLIES_TO]->(n)""", {"extra_link": 1}),
+    ("another author", """MATCH (p {post_id: 'p1'})
+        CREATE (:Author {author_id: '6', author_type: 'user'})-[:AUTHOR_OF]->(p)""",
+        {"extra_link": 1, "duplicate_link": 1}),
+    ("a link twice", """MATCH (p {post_id: 'p2'})-[:REPLIES_TO]->(n)
+        CREATE (p)-[:REPLIES_TO {thread_id: 9}]->(n)""", {"extra_link": 1, "duplicate_link": 1}),
+    ("a value is another", "MATCH (p {post_id: 'p3'}) SET p.views_count = 4, p.content_hash = 'x'",
+        {"wrong_value": 2}),
+    ("a time is no time", "MATCH (p {post_id: 'p3'}) SET p.posted_at = 'yesterday'",
+        {"wrong_value": 1}),
+    ("versions went back", """MATCH (p {post_id: 'p2'})
+        SET p.reply_version = p.reply_version - 1, p.version = p.version - 1""",
+        {"version_regression": 2}),
+    ("versions are gone", "MATCH (p {post_id: 'p2'}) SET p.reply_version = null, p.version = null",
+        {"version_regression": 2}),
+    ("older links of an older version", """MATCH (p {post_id: 'p2'})-[r:REPLIES_TO]->() DELETE r
+        CREATE (p)-[:REPLIES_TO]->(:Message {tg_channel_id: 1, telegram_message_id: 1})
+        SET p.reply_version = 1""", {"wrong_link": 1, "version_regression": 1}),
+    ("orphans", """CREATE (:Message {tg_channel_id: 1, telegram_message_id: 1}),
+        (:ForwardSource {source_id: '1', source_type: 'user'}),
+        (:Author {author_id: '1', author_type: 'user'})""", {"orphan": 3}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "wanted"), [b[1:] for b in BROKEN], ids=[b[0] for b in BROKEN])
+def test_each_way_a_graph_can_break_is_found_and_mended(
+    graph: Graph, driver: neo4j.Driver, tmp_path: Path, query: LiteralString, wanted: dict[str, int]
+) -> None:
+    """Found and left as it is; mended, with examples; then there is nothing more to find."""
+    written(graph, WORLD)
+    source = stored(tmp_path / "events", WORLD)
+    right = whole(driver, graph)
+    graph.run(query)
+    assert kinds(audited(graph, source)) == wanted
+    report = audited(graph, source, repair=True)
+    assert sum(found.found for found in report.kinds.values()) > 0
+    assert report.left == 0
+    assert whole(driver, graph) == right
+    for kind in kinds(report):
+        assert report.kinds[kind].examples
+    assert kinds(audited(graph, source, repair=True)) == {}
+
+
+def test_what_missing_constraints_let_in_is_merged_and_kept_out(
+    graph: Graph, driver: neo4j.Driver, tmp_path: Path
+) -> None:
+    """Every node twice, each half with some of the links: one node with all of them is left."""
+    written(graph, WORLD)
+    source = stored(tmp_path / "events", WORLD)
+    right = whole(driver, graph)
+    try:
+        for name in schema.CONSTRAINTS:
+            graph.run(f"DROP CONSTRAINT {name}")
+        graph.run(
+            "MATCH (n) WITH collect(n) AS all UNWIND all AS n CALL (n) { WITH n WHERE n:Post "
+            "CREATE (c:Message:Post) SET c = properties(n) } CALL (n) { WITH n WHERE NOT "
+            "n:Post CREATE (c:$(labels(n))) SET c = properties(n) }"
+        )
+        graph.run(
+            "MATCH (a)-[r:REPLIES_TO]->(b), (c:Post {post_id: a.post_id}) WHERE c <> a "
+            "CREATE (c)-[:REPLIES_TO]->(b) DELETE r SET a.reply_version = null"
+        )
+        graph.run("CREATE (:Post {post_id: 'p1', mood: 'good'})")
+        # Another address claims a post_id, by a later event.
+        graph.run(
+            "MATCH (p:Post {post_id: 'p3'}) WITH p LIMIT 1 CREATE (c:Message:Post) SET "
+            "c = properties(p), c.telegram_message_id = 33, c.version = p.version + 1"
+        )
+        report = audited(graph, source)
+        assert kinds(report) == {"constraint": 4, "duplicate_node": 16}
+        assert not report.compared
+        query = report.kinds["duplicate_node"].examples[0].detail.partition(": ")[2]
+        assert len(graph.read(query)) == 7
+        report = audited(graph, source, repair=True)
+        assert report.left == 0
+        assert schema.missing(graph) == []
+        found = rows(graph, "MATCH (p:Post {post_id: 'p1'}) RETURN p.mood")
+        assert found == [["good"]]
+        graph.run("MATCH (p:Post {post_id: 'p1'}) REMOVE p.mood")
+        assert whole(driver, graph) == right
+        assert kinds(audited(graph, source)) == {}
+    finally:
+        graph.run("MATCH (n) DETACH DELETE n")
+        schema.apply(graph)
+
+
+def test_of_links_that_no_event_tells_apart_only_equal_ones_go(graph: Graph) -> None:
+    """Which of two different replies is right nobody can say, so both stay and are reported."""
+    written(graph, [values(1), values(2), values(3)])
+    graph.run("MATCH (p {post_id: 'p1'}), (n) WHERE n <> p UNWIND [1, 2] AS _ "
+              "CREATE (p)-[:REPLIES_TO]->(n)")  # fmt: skip
+    report = audited(graph, None, repair=True)
+    assert (kinds(report), report.left) == ({"duplicate_link": 1}, 1)
+    assert rows(graph, "MATCH ({post_id: 'p1'})-[r]->() RETURN count(r)") == [[2]]
+
+
+def test_something_newer_in_the_graph_is_left_as_it_is(graph: Graph, tmp_path: Path) -> None:
+    """It is counted, since nobody can say more of it."""
+    written(graph, [values(2, 9, reply_to_message_id=1, views_count=6)])
+    report = audited(graph, stored(tmp_path / "events", WORLD[1:3]), repair=True)
+    assert kinds(report) == {"missing_link": 1, "version_regression": 1}  # the old author
+    assert report.counts["newer"] == 2
+    found = "MATCH (p {post_id: 'p2'})-[:REPLIES_TO]->(m) RETURN p.views_count, m.post_id"
+    assert rows(graph, found) == [[6, None]]
+
+
+def test_a_post_id_that_another_post_holds_is_not_missing(graph: Graph, tmp_path: Path) -> None:
+    """The contract gives it to the first; what the other has said is a dead letter."""
+    written(graph, [values(1)])
+    world = [values(1), values(9, post_id="p1"), values(10, reply_to_message_id=9)]
+    report = audited(graph, stored(tmp_path / "events", world), repair=True)
+    assert (kinds(report), report.left) == ({"missing_post": 1}, 0)
+    assert report.counts["taken"] == 1
+    assert [(note.kind, note.where) for note in report.notes] == [("taken", "line 2")]
+
+
+def test_pages_and_chunks_lose_nothing_between_them(
+    graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several chats, more nodes than a page, and nodes that go while pages are turned."""
+    monkeypatch.setattr(scan, "PAGE", 3)
+    monkeypatch.setattr(audits, "CHUNK", 2)
+    world = [values(n, post_id=f"{chat}/{n}", tg_channel_id=chat, forward_from_name=f"{chat}/{n}")
+             for chat in (-5, 7, CHANNEL) for n in range(1, 5)]  # fmt: skip
+    written(graph, world)
+    graph.run("MATCH ()-[r:FORWARDED_FROM]->() DELETE r")
+    graph.run("UNWIND range(1, 8) AS n CREATE (:Message {tg_channel_id: 7, "
+              "telegram_message_id: 2 * n + 10})")  # fmt: skip
+    report = audited(graph, stored(tmp_path / "events", world))
+    assert kinds(report) == {"missing_link": 12, "orphan": 20}
+    assert report.counts["nodes"] == 32
+    report = audited(graph, stored(tmp_path / "events", world), repair=True)
+    assert (kinds(report), report.left) == ({"missing_link": 12, "orphan": 8}, 0)
+    assert rows(graph, "MATCH (n) RETURN count(n)") == [[24]]
+
+
+def test_a_sample_looks_at_its_share(
+    graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of posts and of nodes, others each time."""
+    monkeypatch.setattr(scan, "PAGE", 5)
+    world = [values(n) for n in range(400)]
+    written(graph, world)
+    seen = [audited(graph, stored(tmp_path / "events", world), share=0.2).counts for _ in range(2)]
+    assert all(30 < counts["compared"] < 150 and 30 < counts["nodes"] < 150 for counts in seen)
+    assert kinds(audited(graph, stored(tmp_path / "events", world), share=0.2)) == {}
+
+
+def test_memory_does_not_grow_with_the_source(graph: Graph, tmp_path: Path) -> None:
+    """The worst case: nothing is there, so that everything is a difference."""
+
+    def peak(number: int) -> int:
+        source = stored(tmp_path / "events", [values(n) for n in range(number)])
+        tracemalloc.start()
+        report = audited(graph, source)
+        assert kinds(report) == {"missing_post": number}
+        assert len(report.kinds["missing_post"].examples) == 10
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return held
+
+    peak(100)  # what is imported and planned once
+    assert peak(2500) < 1.2 * peak(1000)
+
+
+def test_repairs_are_safe_beside_workers_and_whoever_breaks_the_graph(
+    graph: Graph, driver: neo4j.Driver, tmp_path: Path
+) -> None:
+    """Two workers write, links move, somebody deletes: in the end it is what the events say."""
+    chance, told = Random(7), model()
+    links: list[dict[str, Any]] = [NO_LINKS]
+    links += [{"reply_to_message_id": n} for n in range(100, 110)]
+    links += [{"author_name": name, "forward_from_name": name} for name in "ABC"]
+    world = [values(chance.randrange(40), s, **chance.choice(links)) for s in range(600)]
+    for one in world:
+        assert told.apply({b"data": json.dumps(one).encode()}) is None
+    path = tmp_path / "events"
+    source = stored(path, world)
+    chance.shuffle(world)
+
+    def work(part: list[dict[str, Any]]) -> None:
+        for start in range(0, len(part), 20):
+            written(graph, part[start : start + 20])
+
+    def mend() -> None:
+        for _ in range(3):
+            audited(graph, source, repair=True)
+
+    def spoil() -> None:
+        for _ in range(10):
+            graph.mend("MATCH (p:Post)-[r]->() WHERE rand() < 0.1 SET p.version = 1 DELETE r")
+
+    assert together(lambda: work(world[::2]), lambda: work(world[1::2]), mend, mend, spoil) == []
+    assert audited(graph, source, repair=True).left == 0
+    assert kinds(audited(graph, source)) == {}
+    assert_same(told.graph(), read_graph(driver))

@@ -154,7 +154,14 @@ def nth(number: int, also: Callable[[], None] = lambda: None) -> Callable[[bytes
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("link", LINKS)
-@pytest.mark.parametrize("kind", ["request", "reply", "half a reply"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "reply",
+        pytest.param("request", marks=pytest.mark.slow),
+        pytest.param("half a reply", marks=pytest.mark.slow),
+    ],
+)
 def test_any_piece_can_be_lost(links: Links, link: str, kind: str) -> None:
     """Each in its turn, until a run has fewer pieces than that: the end is always the same."""
     way: Proxy = getattr(links, link)

@@ -166,10 +166,10 @@ class Config:
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be shown."""
         known = [one.name for one in fields(self) if one.metadata.get("secret")]
-        values = [getattr(self, name) for name in known]
-        plain = [value for value in values if value and "://" not in value]
-        urls = [value for value in values if value and "://" in value]
-        return (*plain, *(part for url in urls for part in links.passwords(url)))
+        values = {name: getattr(self, name) or "" for name in known}
+        found = [value for name, value in values.items() if not name.endswith("_url")]
+        urls = [value for name, value in values.items() if name.endswith("_url")]
+        return (*found, *(part for url in urls for part in links.passwords(url)))
 
     def exposed(self, *names: str) -> list[str]:
         """Return a line for each link to another machine that others could read or answer on.

@@ -55,10 +55,10 @@ def test_every_command_and_option_has_help(path: str, command: click.Command) ->
 
 
 def test_no_flag_takes_a_secret() -> None:
-    """Every user of a machine can read arguments; a --redis-url with a password is refused."""
+    """Every user of a machine can read arguments; a URL with a password is refused."""
     secrets = {setting.name for setting in fields(Config) if setting.metadata.get("secret")}
     given = {parameter.name for _, command in commands() for parameter in command.params}
-    assert given & secrets == {"redis_url"}
+    assert given & secrets == {"redis_url", "database_url"}
 
 
 def test_the_list_of_commands_is_the_readmes() -> None:

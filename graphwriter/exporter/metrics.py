@@ -99,7 +99,7 @@ def counters(total: Counts) -> Iterator[Metric]:
         labels=("class",),
     )
     for failure in Failure:
-        errors.add_metric((failure.name.lower(),), total.failures.get(failure.name.lower(), 0))
+        errors.add_metric((failure.word,), total.failures.get(failure.word, 0))
     yield errors
 
 

@@ -210,7 +210,7 @@ class Graph:
                 again = failure in (Failure.TRANSIENT, Failure.UNKNOWN)
                 if not again or time.monotonic() + delay > deadline:
                     raise self.ours(error) from None
-                self._count(failure)
+                self.failures[failure.word] += 1
             self.retries += 1
             time.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             delay = min(delay * 2, 1.0)
@@ -224,7 +224,7 @@ class Graph:
             tried += 1
             if tried > 1:  # the driver's own retry, after an error that only it saw
                 self.retries += 1
-                self._count(Failure.TRANSIENT)
+                self.failures[Failure.TRANSIENT.word] += 1
             try:
                 return work(tx)
             except TransientError as error:
@@ -281,13 +281,10 @@ class Graph:
         except Exception as error:  # noqa: BLE001 - classified, never swallowed
             raise self.ours(error) from None
 
-    def _count(self, failure: Failure) -> None:
-        self.failures[failure.name.lower()] += 1
-
     def ours(self, error: Exception) -> GraphwriterError:
         """Return the error of ours that says what to do about the driver's, and count it."""
         what, failure = line(error), classify(error)
-        self._count(failure)
+        self.failures[failure.word] += 1
         match failure:
             case Failure.TOO_BIG:
                 return TooBig(f"Neo4j cannot carry this batch: {what}")

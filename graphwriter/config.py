@@ -10,11 +10,10 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
+from graphwriter import links
 from graphwriter.errors import ConfigError
 
 
@@ -112,6 +111,29 @@ class Config:
         "Least severe line logged.",
         among="DEBUG INFO WARNING ERROR",
     )
+    log_format: str = _setting(
+        "GRAPH_WRITER_LOG_FORMAT",
+        "console",
+        "Lines for people (console), or for programs (json).",
+        among="console json",
+    )
+    exporter: bool = _setting(
+        "GRAPH_WRITER_EXPORTER", True, "Let the pool serve metrics and the status page."
+    )
+    exporter_host: str = _setting(
+        "GRAPH_WRITER_EXPORTER_HOST",
+        "127.0.0.1",
+        "Address that metrics and the status page are served on.",
+    )
+    exporter_port: int = _setting(
+        "GRAPH_WRITER_EXPORTER_PORT", 9640, "Port of it; 0 takes any.", least=0
+    )
+    exporter_token: str | None = _setting(
+        "GRAPH_WRITER_EXPORTER_TOKEN",
+        None,
+        "Token that readers have to show; needed where others than this machine can connect.",
+        secret=True,
+    )
 
     def check(self) -> Config:
         """Return self if the times fit together, and the links are as safe as they have to be.
@@ -141,6 +163,14 @@ class Config:
                 )
         return self
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must never be shown."""
+        known = [one.name for one in fields(self) if one.metadata.get("secret")]
+        values = {name: getattr(self, name) or "" for name in known}
+        found = [value for name, value in values.items() if not name.endswith("_url")]
+        urls = [value for name, value in values.items() if name.endswith("_url")]
+        return (*found, *(part for url in urls for part in links.passwords(url)))
+
     def exposed(self, *names: str) -> list[str]:
         """Return a line for each link to another machine that others could read or answer on.
 
@@ -149,7 +179,7 @@ class Config:
         return [
             f"{name.upper()} {said}"
             for name in names or ("redis_url", "neo4j_uri")
-            if (said := _exposed(getattr(self, name) or ""))
+            if (said := links.exposed(getattr(self, name) or ""))
         ]
 
     def require(self, *names: str) -> None:
@@ -170,57 +200,6 @@ class Config:
                 f"GRAPH_WRITER_RUN_DIR {path} must be a directory that only we can write to"
             )
         return path
-
-
-_CHECKED = ("rediss", "rediss+sentinel", "rediss+cluster", "bolt+s", "neo4j+s")
-_POSTGRES = ("postgresql", "postgres")
-
-
-def _exposed(url: str) -> str | None:
-    """Return what is wrong with a link by this URL, which is not shown: it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        hosts = [
-            urlsplit(f"//{one}").hostname for one in parts.netloc.rpartition("@")[2].split(",")
-        ]
-    except ValueError:
-        return None  # no URL: who connects says so
-    query = parse_qs(parts.query)
-    postgres = parts.scheme.partition("+")[0] in _POSTGRES
-    if postgres:
-        hosts += [one for many in query.get("host", ()) for one in many.split(",")]
-    host = next((one for one in hosts if one and not _is_here(one)), None)
-    if host is None or parts.scheme == "unix":
-        return None
-    if postgres:
-        return _exposed_postgres(host, query.get("sslmode", [os.environ.get("PGSSLMODE", "")])[-1])
-    unchecked = {"none", "optional"} & set(query.get("ssl_cert_reqs", ()))
-    if parts.scheme in _CHECKED and not unchecked:
-        return None
-    if parts.scheme in _CHECKED or parts.scheme.endswith("+ssc"):
-        return f"does not check the certificate of {host}"
-    return f"sends events and passwords to {host} in clear text: use {_secure(parts.scheme)}://"
-
-
-def _exposed_postgres(host: str, mode: str) -> str | None:
-    if mode == "verify-full":
-        return None
-    if mode in ("require", "verify-ca"):
-        return f"does not check the certificate of {host}: add sslmode=verify-full"
-    return f"may send posts and passwords to {host} in clear text: add sslmode=verify-full"
-
-
-def _is_here(host: str) -> bool:
-    if host.startswith("/"):
-        return True  # a socket's directory
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"  # other names are not looked up here
-
-
-def _secure(scheme: str) -> str:
-    return f"rediss{scheme[5:]}" if scheme.startswith("redis") else f"{scheme.partition('+')[0]}+s"
 
 
 def _default_run_dir() -> Path:
@@ -277,7 +256,7 @@ def _parsed(metadata: Mapping[str, Any], type_name: Any, given: Any) -> Any:
             raise ConfigError(f"{variable} is {given!r}, expected {_EXPECTED[kind]}") from None
     if "least" in metadata and not metadata["least"] <= value < float("inf"):
         raise ConfigError(f"{variable} is {value:g}, expected at least {metadata['least']:g}")
-    if "among" in metadata and value.upper() not in metadata["among"].split():
+    if "among" in metadata and value.upper() not in metadata["among"].upper().split():
         raise ConfigError(f"{variable} is {value!r}, expected one of {metadata['among']}")
     return value
 

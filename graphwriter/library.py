@@ -19,9 +19,9 @@ from typing import Any
 from graphwriter import events
 from graphwriter.batch import fold
 from graphwriter.config import load
+from graphwriter.counts import Counts
 from graphwriter.errors import ConfigError
 from graphwriter.graph import Graph, schema
-from graphwriter.state import Counts
 from graphwriter.stream import Stream
 from graphwriter.writer import Writer
 

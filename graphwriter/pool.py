@@ -62,7 +62,7 @@ def _there(worker: state.State, begun: float) -> bool:
 
 
 class Pool:
-    """supervisord, its workers and the watchdog, from `start` to `stop`.
+    """supervisord, its workers, watchdog and exporter, from `start` to `stop`.
 
     Args:
         directory: run directory of this pool alone.
@@ -106,6 +106,7 @@ class Pool:
                 **self._environ,
                 "GRAPH_WRITER_WORKERS": str(self.config.workers),
                 "GRAPH_WRITER_RUN_DIR": str(self.directory),
+                "GRAPH_WRITER_EXPORTER": str(self.config.exporter).lower(),
                 "GRAPH_WRITER_STOP_WAIT": str(math.ceil(self.config.stop_wait)),
             },
             stdin=subprocess.DEVNULL,

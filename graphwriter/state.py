@@ -1,8 +1,9 @@
 """What a worker tells the outside: one small file, its heartbeat, and the lock on its name.
 
 The file's time is the progress of the loop, never a timer's, so a stale one means a stuck worker.
-Its content is what `status` and the watchdog show. Both files lie in the run directory, which is
-ours alone.
+Its content is what `status`, the exporter and the watchdog go by. It outlives its worker, whose
+next one of this name goes on counting in it. The files lie in the run directory, which is ours
+alone.
 """
 
 from __future__ import annotations
@@ -11,28 +12,19 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
 
+from graphwriter.counts import Counts
 from graphwriter.errors import ConfigError, NameTaken
 
 EVERY = 0.5  # seconds between two writes of the file at least, so that progress costs nothing
-
-
-class Counts(msgspec.Struct):
-    """What a worker has done since its start."""
-
-    entries: int = 0
-    written: int = 0
-    unchanged: int = 0
-    dead: int = 0
-    lost: int = 0  # trimmed or deleted from the stream before they were written
-    claimed: int = 0
-    batches: int = 0
-    retries: int = 0
-    regrouped: int = 0
+STOPPED = "stopped"  # what a worker does that ended in good order
+KEPT = 64  # files of workers that are gone; what older ones counted is put together in one
+TRACK, STEP = 6, 2.0  # places that a track keeps, and seconds between two at least
 
 
 class State(msgspec.Struct):
@@ -46,8 +38,23 @@ class State(msgspec.Struct):
     progress: float
     clock: float  # of the progress too, in seconds of this machine's monotonic clock
     doing: str
-    counts: Counts
-    error: str | None = None
+    counts: Counts  # since the start
+    error: str | None = None  # why it waits or ended
+    before: Counts = msgspec.field(default_factory=Counts)  # what earlier ones of its name counted
+    last_error: tuple[float, str] | None = None  # when it was, and what
+    track: list[tuple[float, int]] = []  # the last few times, and how many events were through then
+
+    @property
+    def total(self) -> Counts:
+        """All that workers of this name have counted."""
+        return self.before.plus(self.counts)
+
+    def rate(self, now: float) -> float:
+        """Events a second over the last ten seconds or so, up to `now`."""
+        if not self.track or now <= self.track[0][0]:
+            return 0.0
+        since, done = self.track[0]
+        return max(0, self.counts.done - done) / (now - since)
 
 
 def key(consumer: str, url: str, stream: str, group: str) -> str:
@@ -135,37 +142,107 @@ class Lock:
             os.close(self._file)
             self._file = None
 
+    def __enter__(self) -> Lock:
+        self.take()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()
+
 
 class Heartbeat:
-    """Writes a worker's `State` to its file, at most every half second unless `now`."""
+    """Writes a worker's `State` to its file, at most every half second unless `now`.
+
+    What an earlier worker of the name left in it is taken over: the lock on the name must be held.
+    """
 
     def __init__(self, path: Path, state: State) -> None:
         self.path, self.state = path, state
         self._last = 0.0
+        if (left := _read(path)) is not None:
+            state.before, state.last_error = left.total, left.last_error
 
     def beat(self, doing: str, *, now: bool = False) -> None:
         """Say that the loop got on, and what it does next."""
         moment = time.monotonic()
         if not now and moment - self._last < EVERY and doing == self.state.doing:
             return
-        self._last = self.state.clock = moment
-        self.state.progress = time.time()
-        self.state.doing = doing
-        beside = self.path.with_suffix(f".{os.getpid()}")
-        beside.unlink(missing_ok=True)  # a link there would lead us to another file
-        with open(beside, "xb", opener=_private) as file:
-            file.write(msgspec.json.encode(self.state))
-        beside.replace(self.path)
+        state = self.state
+        self._last = state.clock = moment
+        state.progress = time.time()
+        state.doing = doing
+        if state.error is not None:
+            state.last_error = (state.progress, state.error)
+        if not state.track or state.progress - state.track[-1][0] >= STEP:
+            state.track = [*state.track[1 - TRACK :], (state.progress, state.counts.done)]
+        _write(self.path, state)
 
     def end(self) -> None:
-        """Remove the file: this worker stopped in good order."""
-        self.path.unlink(missing_ok=True)
+        """Say that this worker stopped in good order."""
+        self.beat(STOPPED, now=True)
 
 
-def read_all(directory: Path) -> Iterator[State]:
-    """Yield the state of every worker that has a file in `directory`, by name."""
+def _read(path: Path) -> State | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=State)
+    except (OSError, msgspec.MsgspecError):
+        return None  # just replaced, or no file of ours
+
+
+def _write(path: Path, state: State) -> None:
+    beside = path.with_suffix(f".{os.getpid()}")
+    beside.unlink(missing_ok=True)  # a link there would lead us to another file
+    with open(beside, "xb", opener=_private) as file:
+        file.write(msgspec.json.encode(state))
+    beside.replace(path)
+
+
+def read_all(directory: Path, *, stopped: bool = False) -> Iterator[State]:
+    """Yield the state of every worker in `directory`, by name; of those `stopped` too if told."""
     for path in sorted(directory.glob("*.json")):
-        try:
-            yield msgspec.json.decode(path.read_bytes(), type=State)
-        except (OSError, msgspec.MsgspecError):
-            continue  # just removed, or no file of ours
+        state = _read(path)
+        if state is not None and (stopped or state.doing != STOPPED):
+            yield state
+
+
+def tidy(directory: Path) -> None:
+    """Put together what workers counted whose names are long gone, so that files do not pile up.
+
+    Those are names that came once and never again; where they are few everything stays as it is.
+    """
+    ended = sorted(
+        (state.progress, path)
+        for path in directory.glob("*.json")
+        if (state := _read(path)) is not None and state.consumer and not alive(state.pid)
+    )
+    if len(ended) <= KEPT:
+        return
+    with suppress(NameTaken), Lock(directory / "tidy.lock"):
+        for _, path in ended[:-KEPT]:
+            with suppress(NameTaken), Lock(path.with_suffix(".lock")):
+                _put_away(directory, path)
+
+
+def _put_away(directory: Path, path: Path) -> None:
+    if (state := _read(path)) is None:
+        return
+    earlier = directory / f"{key('', '', state.stream, state.group)}.json"
+    both = _read(earlier) or State("", state.stream, state.group, 0, 0, 0, 0, STOPPED, Counts())
+    both.before = both.before.plus(state.total)
+    _write(earlier, both)  # who is killed after this line has them counted twice, but not lost
+    path.unlink(missing_ok=True)
+
+
+def kills(directory: Path) -> int:
+    """Return how many stuck workers the watchdog of `directory` has ended."""
+    try:
+        return int((directory / "watchdog.kills").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def add_kills(directory: Path, number: int) -> None:
+    """Count workers that were ended; by the watchdog alone."""
+    beside = directory / "watchdog.new"
+    beside.write_text(str(kills(directory) + number))
+    beside.replace(directory / "watchdog.kills")

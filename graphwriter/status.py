@@ -1,45 +1,241 @@
-"""What there is to know about a running pipeline, asked of Redis and of the workers' files."""
+"""What there is to know about a running pipeline: of Redis, of Neo4j, of the workers' files.
+
+`graphwriter status`, the status page and the metrics all show what is collected here.
+"""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import LiteralString, TypeVar
 
 import msgspec
 
 from graphwriter import state
-from graphwriter.stream import DeadLetters, Stream
+from graphwriter.config import Config
+from graphwriter.counts import Counts
+from graphwriter.errors import GraphwriterError
+from graphwriter.graph import Graph
+from graphwriter.stream import DeadLetters, Stream, connect, looking
+from graphwriter.stream.client import place
+
+T = TypeVar("T")
+LETTERS = 8  # of the newest dead letters that are shown
+SHOWN = 300  # characters of each of their texts: others may have added them
+PATIENCE = 2.0  # seconds to wait for an answer of Redis, twice at most
+BUSY = 5.0  # and of Neo4j, which may be at its limit and well
+KEPT = 30.0  # seconds that they are shown for while their number stays the same
+SLOW = 30.0  # seconds without progress that are worth a look; a batch may take that long
+
+LABELS = ("Post", "Message", "ForwardSource", "Author")
+# From Neo4j's count store, which has these numbers ready; each is planned in no time.
+COUNTS: dict[str, LiteralString] = {
+    "Post": "MATCH (n:Post) RETURN count(n) AS number",
+    "Message": "MATCH (n:Message) RETURN count(n) AS number",
+    "ForwardSource": "MATCH (n:ForwardSource) RETURN count(n) AS number",
+    "Author": "MATCH (n:Author) RETURN count(n) AS number",
+    "FORWARDED_FROM": "MATCH ()-[r:FORWARDED_FROM]->() RETURN count(r) AS number",
+    "FORWARDED_FROM_POST": "MATCH ()-[r:FORWARDED_FROM_POST]->() RETURN count(r) AS number",
+    "REPLIES_TO": "MATCH ()-[r:REPLIES_TO]->() RETURN count(r) AS number",
+    "AUTHOR_OF": "MATCH ()-[r:AUTHOR_OF]->() RETURN count(r) AS number",
+}
 
 
-def read(stream: Stream, directory: Path) -> dict[str, Any]:
-    """Return the state of the stream, its group, the workers of this machine, the dead letters.
+def watched_graph(config: Config) -> Graph:
+    """Return the graph for looking at it: one try, and a short one. Not connected yet."""
+    user = config.neo4j_user if config.neo4j_password is not None else None
+    return Graph(
+        config.neo4j_uri, user, config.neo4j_password, config.neo4j_database,
+        timeout=BUSY, retry=0.0, connect=PATIENCE,
+    )  # fmt: skip
 
-    `unread` is None where Redis does not know it. Ages are in seconds. A worker that was killed is
-    there, not `alive`, until another of its name has started. Raises what `Stream` does.
-    """
-    found = next((row for row in stream.groups() if row["name"] == stream.group), None)
-    now = time.time()
-    newest: dict[str, state.State] = {}  # by name: one killed on another server left a file
-    for worker in sorted(state.read_all(directory), key=lambda each: each.progress):
-        if (worker.stream, worker.group) == (stream.name, stream.group):
-            newest[worker.consumer] = worker
-    workers = []
-    for _, worker in sorted(newest.items()):
-        told: dict[str, Any] = msgspec.to_builtins(worker)
-        told["progress_age"] = round(now - worker.progress, 1)
-        told["alive"] = state.alive(worker.pid)
-        workers.append(told)
-    return {
-        "stream": stream.name,
-        "length": stream.length(),
-        "group": stream.group,
-        "group_exists": found is not None,
-        "unread": found.get("lag") if found else None,
-        "pending": found["pending"] if found else 0,
-        "dead": len(DeadLetters(stream.client, stream.name, stream.group)),
-        "workers": workers,
-    }
+
+class Server(msgspec.Struct):
+    """Whether a server answers, how fast in seconds, and what it says instead."""
+
+    place: str
+    up: bool = True
+    seconds: float = 0.0
+    error: str | None = None
+
+
+class Worker(msgspec.Struct):
+    """A worker of this machine. One that was killed is there, not `alive`, until its next start."""
+
+    consumer: str
+    pid: int
+    alive: bool
+    doing: str
+    progress_age: float
+    rate: float  # events a second
+    pending: int | None
+    counts: Counts  # since its start
+    error: str | None
+    last_error: tuple[float, str] | None
+
+
+class Letter(msgspec.Struct):
+    """What is shown of a dead letter; `time` is in seconds since 1970."""
+
+    id: str
+    source_id: str
+    time: float
+    reason: str
+    error: str
+
+
+class Pipeline(msgspec.Struct):
+    """The stream and the workers at `time`. Ages in seconds; None: not known, or nothing there."""
+
+    time: float
+    stream: str
+    group: str
+    redis: Server
+    length: int | None = None
+    added: int | None = None
+    group_exists: bool | None = None
+    unread: int | None = None
+    trimmed_unread: int | None = None
+    oldest_unread: float | None = None
+    pending: int | None = None
+    oldest_pending: float | None = None
+    consumers: list[tuple[str, int, float]] = []  # of all machines: name, pending, seconds idle
+    dead: int | None = None
+    letters: list[Letter] = []
+    workers: list[Worker] = []
+    totals: Counts = msgspec.field(default_factory=Counts)  # of all workers that ever were here
+    rate: float = 0.0
+    kills: int = 0
+
+
+class Base(msgspec.Struct):
+    """Neo4j, and how many of each label and type it holds."""
+
+    neo4j: Server
+    nodes: dict[str, int] = {}
+    links: dict[str, int] = {}
+
+
+class Looker:
+    """Looks at one pipeline. An outage is an answer here, and raises nothing."""
+
+    def __init__(self, config: Config, graph: Graph) -> None:
+        self.name, self.group, self.directory = config.stream, config.group, config.directory()
+        self.client = connect(config.redis_url, self.name, timeout=PATIENCE, retries=1)
+        self.graph = graph
+        self._letters: list[Letter] = []
+        self._letters_of = (-1, 0.0)  # how many there were, and when
+
+    def pipeline(self) -> Pipeline:
+        """Look at Redis and the workers. Blocks for a few seconds at most."""
+        server, seen = _asked(
+            place(self.client), lambda: looking.look(self.client, self.name, self.group)
+        )
+        now = time.time()
+        told = Pipeline(now, self.name, self.group, server)
+        if seen is not None:
+            for name in looking.Seen._fields:
+                setattr(told, name, getattr(seen, name))
+            told.consumers = sorted(seen.consumers)
+            told.oldest_unread = _age(now, seen.oldest_unread)
+            told.oldest_pending = _age(now, seen.oldest_pending)
+            told.letters = self._newest(seen.dead)
+        self._add_workers(told)
+        return told
+
+    def base(self) -> Base:
+        """Look at Neo4j. Blocks for as long as the graph does."""
+
+        server, agent = _asked(self.graph.uri, self.graph.check)
+        if agent is None:
+            return Base(server)
+        # It answers; that it is too busy to count is no outage.
+        _, found = _asked(
+            "", lambda: {name: self.graph.read(text)[0]["number"] for name, text in COUNTS.items()}
+        )
+        return Base(
+            server,
+            {name: number for name, number in (found or {}).items() if name in LABELS},
+            {name: number for name, number in (found or {}).items() if name not in LABELS},
+        )
+
+    def _newest(self, number: int) -> list[Letter]:
+        known, when = self._letters_of
+        if number != known or time.monotonic() - when > KEPT:
+            dead = DeadLetters(self.client, self.name, self.group)
+            _, found = _asked("", lambda: dead.latest(LETTERS))
+            self._letters = [
+                Letter(
+                    one.id, one.source_id[:SHOWN], one.time, one.reason[:SHOWN], one.error[:SHOWN]
+                )
+                for one in found or ()
+            ]
+            self._letters_of = (number, time.monotonic())
+        return self._letters
+
+    def _add_workers(self, told: Pipeline) -> None:
+        pending = {name: number for name, number, _ in told.consumers}
+        one: state.State
+        newest: dict[str, state.State] = {}  # by name: one killed on another server left a file
+        for one in state.read_all(self.directory, stopped=True):
+            if (one.stream, one.group) == (told.stream, told.group):
+                told.totals = told.totals.plus(one.total)
+                known = newest.get(one.consumer)
+                if one.doing != state.STOPPED and not (known and known.progress > one.progress):
+                    newest[one.consumer] = one
+        for name, one in sorted(newest.items()):
+            alive = state.alive(one.pid)
+            told.workers.append(
+                Worker(
+                    name, one.pid, alive, one.doing, round(max(0.0, told.time - one.progress), 1),
+                    round(one.rate(told.time), 1) if alive else 0.0, pending.get(name), one.counts,
+                    one.error, one.last_error,
+                )
+            )  # fmt: skip
+        told.rate = sum(worker.rate for worker in told.workers)
+        told.kills = state.kills(self.directory)
+
+
+def _asked(where: str, ask: Callable[[], T]) -> tuple[Server, T | None]:
+    start = time.monotonic()
+    try:
+        found = ask()
+    except GraphwriterError as error:
+        return Server(where, False, time.monotonic() - start, str(error)), None
+    return Server(where, True, time.monotonic() - start), found
+
+
+def _age(now: float, then: float | None) -> float | None:
+    return None if then is None else max(0.0, now - then)
+
+
+def troubles(pipeline: Pipeline, base: Base) -> list[str]:
+    """Return what keeps events from being written, each in a line; nothing where all is well."""
+    found = [
+        f"{name} is away: {server.error}"
+        for name, server in (("Redis", pipeline.redis), ("Neo4j", base.neo4j))
+        if not server.up
+    ]
+    if not any(worker.alive for worker in pipeline.workers):
+        found.append("no worker is alive on this machine")
+    return found
+
+
+def worries(pipeline: Pipeline) -> list[str]:
+    """Return what a person should look at, each in a line."""
+    found = []
+    for worker in pipeline.workers:
+        if not worker.alive:
+            found.append(f"{worker.consumer} has ended")
+        elif worker.progress_age > SLOW:
+            found.append(f"{worker.consumer} has not got on for {worker.progress_age:.0f} s")
+    if pipeline.trimmed_unread:
+        found.append(f"{pipeline.trimmed_unread:,} entries were trimmed before they were read")
+    if pipeline.totals.lost:
+        found.append(f"{pipeline.totals.lost:,} entries were trimmed while they were pending")
+    if pipeline.dead:
+        found.append(f"{pipeline.dead:,} dead letter{'s' * (pipeline.dead > 1)}")
+    return found
 
 
 def drained(stream: Stream) -> bool:

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from graphwriter.state import read_all
+from graphwriter.state import add_kills, read_all
 
 log = logging.getLogger("graphwriter")
 
@@ -32,6 +32,7 @@ def run(directory: Path, patience: float) -> None:
     from supervisor import childutils
 
     rpc = childutils.getRPCInterface(os.environ)
+    counted: set[int] = set()  # it may take more than one look until a worker is gone
     while True:
         try:
             headers, _ = childutils.listener.wait()
@@ -43,7 +44,10 @@ def run(directory: Path, patience: float) -> None:
             except Fault:
                 return  # supervisord is shutting down, and answers nothing more
             running = {info["pid"] for info in programs if info["pid"]}
-            sweep(directory, patience, running, time.monotonic())
+            ended = set(sweep(directory, patience, running, time.monotonic()))
+            if fresh := ended - counted:
+                add_kills(directory, len(fresh))
+            counted = ended
         childutils.listener.ok()
 
 

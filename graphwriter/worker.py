@@ -9,9 +9,10 @@ import os
 import signal
 import time
 
-from graphwriter import state
+from graphwriter import logs, state
 from graphwriter.config import Config
-from graphwriter.errors import ConfigError, DeadLetterLimit
+from graphwriter.counts import Counts
+from graphwriter.errors import ConfigError, DeadLetterLimit, GraphwriterError
 from graphwriter.graph import Graph, memory
 from graphwriter.stream import Stream
 from graphwriter.stream.deadletters import Limit
@@ -36,6 +37,7 @@ def run(config: Config, consumer: str) -> None:
     # Before the wait for the lock, in which the supervisor may go.
     parent = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
     born = time.monotonic()
+    logs.setup(config.log_level, config.log_format, config.secrets(), worker=consumer)
     logging.getLogger("neo4j").setLevel(logging.ERROR)  # a retry is counted, and no news
     faulthandler.enable()  # SIGABRT, the watchdog's first word, prints where we are stuck
     directory = config.directory()
@@ -54,8 +56,9 @@ def run(config: Config, consumer: str) -> None:
         now,
         0.0,
         "starting",
-        state.Counts(),
+        Counts(),
     )
+    state.tidy(directory)
     heartbeat = state.Heartbeat(directory / f"{name}.json", told)
 
     def progress(doing: str) -> None:
@@ -87,10 +90,12 @@ def run(config: Config, consumer: str) -> None:
         writer.run()
         log.info("%s stops: %d entries, nothing left pending", consumer, writer.counts.entries)
         heartbeat.end()
-    except (ConfigError, DeadLetterLimit):
+    except GraphwriterError as error:
+        told.error = str(error)
+        heartbeat.beat(told.doing, now=True)
         # supervisord looks at the exit code only of what has run for `startsecs`, 1 in its
         # configuration, and would start us again.
-        if parent is not None:
+        if parent is not None and isinstance(error, ConfigError | DeadLetterLimit):
             time.sleep(max(0.0, born + SETTLED - time.monotonic()))
         raise
     finally:

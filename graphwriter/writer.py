@@ -17,10 +17,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from graphwriter.batch import Batch, fold
 from graphwriter.commit import settle
+from graphwriter.counts import EVENTS, LATENCY, SECONDS, Counts
 from graphwriter.errors import BadEvent, ConfigError, DeadLetterLimit, TooBig, Unavailable
 from graphwriter.graph import Graph, Refused, schema
 from graphwriter.prepared import Pair, Prepared, prepare
-from graphwriter.state import Counts
 from graphwriter.stream import DeadLetters, Entry, Stream
 from graphwriter.stream.consumer import SUSPECT
 from graphwriter.stream.deadletters import Limit
@@ -111,8 +111,12 @@ class Writer:
             self._ready, self._own_first = False, True
             if self.error is None:
                 log.warning("%s; waiting, nothing is lost", error)
+                self.counts.outages += 1
             self.error = str(error)
             return 0
+        finally:
+            self.counts.retries, self.counts.failures = self.graph.retries, self.graph.failures
+            self.counts.regrouped = self.stream.regrouped
 
     def _wait_for_servers(self) -> None:
         if self.error is not None:  # pauses grow until something is written again
@@ -183,8 +187,9 @@ class Writer:
         self._prepared = None
 
     def _handle(self, entries: Sequence[Entry]) -> None:
-        dead = self.counts.dead
+        dead, start = self.counts.dead, time.monotonic()
         self.counts.entries += len(entries)
+        self.counts.sizes.add(EVENTS, len(entries))
         lost = [entry.id for entry in entries if not entry.fields]
         if lost:
             log.error("%d entries were trimmed before they were written: lost", len(lost))
@@ -201,12 +206,23 @@ class Writer:
             reasons = ", ".join(f"{number} {reason}" for reason, number in self._buried.items())
             log.warning("%d dead letters in this batch: %s", self._buried.total(), reasons)
         self._buried.clear()
-        self.counts.retries, self.counts.regrouped = self.graph.retries, self.stream.regrouped
+        self._measure(entries, time.monotonic() - start)
         if self._limit.exceeded(len(entries), self.counts.dead - dead, time.monotonic()):
             raise DeadLetterLimit(
                 f"{self.counts.dead} of {self.counts.entries} entries became dead letters: the "
                 f"producer must be wrong. Look at `graphwriter dead list`, then start again"
             )
+
+    def _measure(self, entries: Sequence[Entry], took: float) -> None:
+        self.counts.seconds.add(SECONDS, took)
+        if entries:
+            age = max(0.0, time.time() - entries[0].time / 1000)
+            self.counts.latency.add(LATENCY, age)
+            log.debug(
+                "%s to %s: %d entries in %.3f s, %.3f s after they were added",
+                entries[0].id.decode(), entries[-1].id.decode(), len(entries), took, age,
+                extra={"first": entries[0].id, "last": entries[-1].id, "entries": len(entries)},
+            )  # fmt: skip
 
     def _write_alone(self, entry: Entry) -> None:
         """Write an entry that came back too often; its tries are counted before it is looked at."""
@@ -257,6 +273,8 @@ class Writer:
     def _bury(self, entry: Entry, error: BadEvent) -> None:
         self.dead.add(entry, error.reason, error.message)
         self.counts.dead += 1
+        self.counts.reasons[error.reason] = self.counts.reasons.get(error.reason, 0) + 1
         if self._buried.total() < TOLD:
-            log.warning("dead letter %s: %s", entry.id.decode(), error)
+            named = {"entry": entry.id, "reason": error.reason}
+            log.warning("dead letter %s: %s", entry.id.decode(), error, extra=named)
         self._buried[error.reason] += 1

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["fix_neo4j", "fix_pool", "fix_postgres", "fix_proxy", "fix_valkey"]
+pytest_plugins = [
+    "fix_chromium",
+    "fix_exporter",
+    "fix_neo4j",
+    "fix_pool",
+    "fix_postgres",
+    "fix_proxy",
+    "fix_valkey",
+]
 
 
 def pytest_report_header() -> list[str]:

@@ -24,6 +24,7 @@ def pool_environ(
         "NEO4J_URI": neo4j_server.uri,
         "GRAPH_WRITER_RUN_DIR": str(tmp_path / "run"),
         "GRAPH_WRITER_BLOCK": "0.2",
+        "GRAPH_WRITER_EXPORTER": "false",
     }
     if neo4j_server.auth:
         variables["NEO4J_USER"], variables["NEO4J_PASSWORD"] = neo4j_server.auth

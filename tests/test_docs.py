@@ -54,6 +54,13 @@ def test_every_command_and_option_has_help(path: str, command: click.Command) ->
             assert parameter.help, f"{path} {parameter.name}"
 
 
+def test_no_flag_takes_a_secret() -> None:
+    """Every user of a machine can read arguments; a URL with a password is refused."""
+    secrets = {setting.name for setting in fields(Config) if setting.metadata.get("secret")}
+    given = {parameter.name for _, command in commands() for parameter in command.params}
+    assert given & secrets == {"redis_url", "database_url"}
+
+
 def test_the_list_of_commands_is_the_readmes() -> None:
     """The README names every command that a person starts."""
     readme = (ROOT / "README.md").read_text()

@@ -13,28 +13,33 @@ PACKAGE = ROOT / "graphwriter"
 
 # From the bottom up. A part may import from the ones above it in this list, and from itself.
 LAYERS = (
-    ("errors",),
-    ("telegram", "wire", "config", "state"),
+    ("errors", "counts", "links", "texts"),
+    ("telegram", "wire", "config", "state", "logs"),
     ("peers", "times"),
     ("events",),
     ("batch", "judge", "embedded", "watchdog", "plan"),
     ("graph", "stream", "database"),
     ("prepared", "commit"),
     ("writer", "producers", "status", "pool"),
-    ("fill",),
-    ("worker", "library", "checkpoint", "sources"),
+    ("fill", "trend"),
+    ("worker", "library", "exporter", "checkpoint", "sources"),
     ("crew", "audit"),
     ("backfill", "rehearsal"),
     ("cli",),
     ("__init__", "__main__"),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
-PURE = ("telegram", "wire", "peers", "times", "events", "batch", "judge", "plan")
+PURE = (
+    "counts", "texts", "telegram", "wire", "peers", "times", "events", "batch", "judge", "plan",
+)  # fmt: skip
 BORDERS = {
     "redis": {"stream"},
     "neo4j": {"graph", "embedded"},
     "psycopg": {"database"},
     "click": {"cli"},
+    "prometheus_client": {"exporter"},
+    "waitress": {"exporter"},
+    "jinja2": {"exporter"},
     "supervisor": {"watchdog"},
     "telethon": {"producers"},
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 import xmlrpc.client
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +30,7 @@ from graphwriter.errors import EXIT_CONFIG, EXIT_DEAD_LETTER_LIMIT, EXIT_NAME_TA
 from graphwriter.pool import Pool, conf
 from graphwriter.producers.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
-from graphwriter.state import read_all
+from graphwriter.state import kills, read_all
 from graphwriter.stream import Stream
 from graphwriter.worker import SETTLED
 
@@ -170,7 +172,10 @@ def test_a_stuck_worker_is_ended_by_the_watchdog_and_started_again(
     stuck = names(pool)[f"{HOST}-01"]
     os.kill(stuck, signal.SIGSTOP)
     until(lambda: names(pool)[f"{HOST}-01"] != stuck, 40)
-    assert f"(process {stuck}) got stuck" in (tmp_path / "pool.log").read_text()
+    log = tmp_path / "pool.log"
+    assert f"(process {stuck}) got stuck" in log.read_text()
+    ended = re.compile(r"\(process (\d+)\) got stuck")
+    until(lambda: kills(pool.directory) == len({*ended.findall(log.read_text())}))
     publish(environ, 300)
     until(drained(environ))
 
@@ -264,7 +269,31 @@ def test_the_configuration_ties_in_with_the_settings() -> None:
     assert section["stopsignal"] == "TERM"
     assert parsed["unix_http_server"]["chmod"] == "0700"
     assert "inet_http_server" not in parsed
+    assert parsed["program:exporter"]["autostart"] == "%(ENV_GRAPH_WRITER_EXPORTER)s"
     assert not any("environment" in parsed[name] for name in parsed)
+
+
+def test_the_pool_serves_what_its_workers_do(start: Start, environ: dict[str, str]) -> None:
+    """The exporter is one of its programs, and leaves with it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    pool = start(GRAPH_WRITER_EXPORTER="true", GRAPH_WRITER_EXPORTER_PORT=str(port))
+    publish(environ, 300)
+    url = f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        try:
+            return bool(urllib.request.urlopen(f"{url}/readyz", timeout=5).read() == b"ok\n")
+        except OSError:
+            return False
+
+    until(drained(environ), 60)
+    until(ready, 60)
+    text = urllib.request.urlopen(f"{url}/metrics", timeout=5).read().decode()
+    assert 'graph_writer_workers{state="alive"} 2.0' in text
+    pool.stop()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"{url}/healthz", timeout=5)
 
 
 def test_a_password_in_the_uri_is_refused_before_it_is_logged(environ: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ from graphwriter import status
 from graphwriter.config import load
 from graphwriter.pool import Pool
 from graphwriter.producers import desktop, dump
-from graphwriter.stream import DeadLetters, Stream
+from graphwriter.stream import DeadLetters, Stream, looking
 
 DATA = Path(__file__).parent.parent / ".." / "shared" / "data"
 EVENTS = DATA / "real-events-10k.jsonl.gz"
@@ -66,7 +66,7 @@ def drain(pool: Pool, limit: float = 60.0) -> Stream:
     stream = Stream(pool.config.redis_url, pool.config.stream, pool.config.group, "test")
     deadline = time.monotonic() + limit
     while not status.drained(stream):
-        assert time.monotonic() < deadline, status.read(stream, pool.directory)
+        assert time.monotonic() < deadline, looking.look(stream.client, stream.name, stream.group)
         time.sleep(0.05)
     return stream
 

@@ -28,15 +28,16 @@ from model import Model, assert_same, read_graph
 from product import digest
 from waits import until
 
-from graphwriter import state, status
+from graphwriter import state
 from graphwriter.config import Config, load
+from graphwriter.counts import Counts
 from graphwriter.database import Database, Selection
 from graphwriter.embedded import Neo4j, Valkey
 from graphwriter.errors import ConfigError, GraphwriterError
 from graphwriter.graph import Graph
 from graphwriter.pool import Pool
 from graphwriter.producers.publisher import EventPublisher
-from graphwriter.stream import DeadLetters, Stream, acl
+from graphwriter.stream import DeadLetters, Stream, acl, looking
 from graphwriter.writer import Writer
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
@@ -97,8 +98,8 @@ def test_every_role_can_do_its_work(
         assert entry == []
     assert (writer.counts.written, writer.counts.dead, writer.counts.claimed) == (2, 1, 1)
     watcher = Stream(role("watcher"), STREAM, GROUP, "")
-    told = status.read(watcher, tmp_path)
-    assert (told["length"], told["pending"], told["dead"]) == (3, 0, 1)
+    seen = looking.look(watcher.client, STREAM, GROUP)
+    assert (seen.length, seen.pending, seen.dead, len(seen.consumers)) == (3, 0, 1, 2)
     operator = Stream(role("operator"), STREAM, GROUP, "")
     letters = DeadLetters(operator.client, STREAM, GROUP)
     assert letters.replay(letters.list()) == 1
@@ -393,6 +394,7 @@ def run_with_secrets(data: Path, tmp_path: Path) -> None:
             "NEO4J_PASSWORD_FILE": str(secrets / "neo4j"),
             "NEO4J_URI": server.url,
             "GRAPH_WRITER_RUN_DIR": str(tmp_path / "run"),
+            "GRAPH_WRITER_EXPORTER_PORT": "0",
             "GRAPH_WRITER_LOG_LEVEL": "DEBUG",
         }
         config = load(environ)
@@ -492,7 +494,7 @@ def test_files_of_the_run_directory_are_not_followed_through_links(tmp_path: Pat
     beat = tmp_path / "beat.json"
     for planted in (beat, beat.with_suffix(f".{os.getpid()}"), tmp_path / "name.lock"):
         planted.symlink_to(treasure)
-    told = state.State("me", "s", "g", 1, 0.0, 0.0, 0.0, "starting", state.Counts())
+    told = state.State("me", "s", "g", 1, 0.0, 0.0, 0.0, "starting", Counts())
     state.Heartbeat(beat, told).beat("writing", now=True)
     with pytest.raises(ConfigError, match=r"name\.lock"):
         state.Lock(tmp_path / "name.lock").take()

@@ -25,6 +25,7 @@ COMMANDS = {
     "plan": ("plan", "Reckon workers, machines, memory and disk for a rate and a retention."),
     "trim": ("trim", "Remove from the stream what every group has acknowledged."),
     "acl": ("acl", "Print the users that Redis needs, each with no more rights than its work."),
+    "exporter": ("exporter", "Serve metrics and the status page."),
     "watchdog": ("watchdog", "End workers that are stuck (started by supervisord)."),
 }
 

@@ -91,6 +91,7 @@ def _run(config: Config, data: Path, export: str | None, count: int, seed: int) 
 
     with servers.running(data, os.environ) as variables:
         variables |= {"GRAPH_WRITER_STREAM": STREAM, "GRAPH_WRITER_BLOCK": "0.2"}
+        variables["GRAPH_WRITER_EXPORTER"] = "false"  # a pipeline in use may have its port
         chosen = load({**os.environ, **variables}, workers=config.workers)
         run = data / "run"
         run.mkdir(mode=0o700)
@@ -176,15 +177,14 @@ def _write(config: Config, stream: Stream, pool: Pool, events: Iterable[Any]) ->
 
 
 def _line(seconds: float, published: int, stream: Stream, pool: Pool) -> None:
-    from graphwriter import status
+    from graphwriter.stream import looking
 
-    told = status.read(stream, pool.directory)
-    counts = [worker["counts"] for worker in told["workers"]]
-    done = sum(one["written"] + one["unchanged"] for one in counts)
-    each = "  ".join(f"{one['entries']:,}" for one in counts)
+    seen = looking.look(stream.client, stream.name, stream.group)
+    counts = [worker.counts for worker in pool.workers()]
+    done = sum(one.written + one.unchanged for one in counts)
+    each = "  ".join(f"{one.entries:,}" for one in counts)
     click.echo(
-        f"{seconds:5.1f}s {published:11,} {done:11,} {told['unread'] or 0:8,} "
-        f"{told['dead']:5,}   {each}"
+        f"{seconds:5.1f}s {published:11,} {done:11,} {seen.unread or 0:8,} {seen.dead:5,}   {each}"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -12,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 
+from graphwriter import logs
 from graphwriter.config import Config, load
 from graphwriter.errors import ConfigError, GraphwriterError, exit_code
 
@@ -43,11 +43,7 @@ def settings(*names: str) -> Callable[[F], F]:
                             f"machine can read there: set {name} or {name}_FILE instead"
                         )
                 config = load(**flags)
-                logging.basicConfig(
-                    level=config.log_level.upper(),
-                    format="%(asctime)s %(levelname)-7s %(message)s",
-                    stream=sys.stderr,
-                )
+                logs.setup(config.log_level, config.log_format, config.secrets())
                 return function(config, **arguments)
 
         command: Any = wrapped
@@ -91,7 +87,10 @@ class reported:  # noqa: N801 - reads as a statement: with reported()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, GraphwriterError):
-            click.echo(f"graphwriter: {error}", err=True)
+            if logs.is_json():
+                logs.log.critical("%s", error, extra={"exit_code": exit_code(error)})
+            else:
+                click.echo(f"graphwriter: {error}", err=True)
             sys.exit(exit_code(error))
         if isinstance(error, BrokenPipeError):
             sys.exit(0)  # the reader of our output, such as head, has seen enough

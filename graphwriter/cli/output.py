@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import click
 import orjson
 
+from graphwriter.texts import plain as plain
+
 T = TypeVar("T")
 TOLD_EVERY = 30.0  # seconds between two lines about what is being done, where there is no terminal
 
@@ -56,12 +58,6 @@ def counted(number: int, noun: str) -> str:
 def utc(seconds: float) -> str:
     """Return a time of seconds since 1970 as people read it."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
-
-
-def plain(cell: Any) -> str:
-    """Return a cell as printable text on one line."""
-    text = "" if cell is None else str(cell)
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def progress(items: Iterable[T], doing: str, every: int = 100) -> Iterator[T]:

@@ -35,7 +35,7 @@ ALONE = 15.0
     help="Where embedded servers keep their data; default the user's data directory, such as "
     "~/.local/share/graphwriter.",
 )
-@settings(*REDIS, "workers", "batch_size", "text", "run_dir")
+@settings(*REDIS, "workers", "batch_size", "text", "run_dir", "exporter", "exporter_port")
 def command(config: Config, data: str | None) -> None:
     """Run a pool of workers until Ctrl-C or SIGTERM.
 
@@ -68,6 +68,8 @@ def command(config: Config, data: str | None) -> None:
         workers = pool.Pool(chosen, chosen.directory(), variables)
         workers.start()
         shown = counted(chosen.workers, "worker")
+        if chosen.exporter and chosen.exporter_port:
+            click.echo(f"Page     http://{chosen.exporter_host}:{chosen.exporter_port}/")
         click.echo(f"Pool     {shown}; see `graphwriter status`; Ctrl-C stops")
         try:
             ended = watch(workers, lambda: stopping)

@@ -14,6 +14,7 @@ NAMES = tuple(
     setting.name
     for setting in fields(Config)
     if setting.name not in ("neo4j_password", "workers", "watchdog", "database_url")
+    and not setting.name.startswith(("exporter", "telegram"))
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from importlib import resources
 from typing import Any, LiteralString, TypeVar
@@ -71,6 +72,7 @@ class Graph:
         self._write, self._claims, self._adopt = map(statement, ("write", "claims", "adopt"))
         self._rewrite = statement("rewrite")
         self.retries = 0  # batches tried again, by us or by the driver, since the start
+        self.failures: Counter[str] = Counter()  # errors since then, by the name of their class
 
     def open(self) -> Graph:
         """Make the driver; it connects on first use. Raises ConfigError for a bad URI."""
@@ -140,7 +142,7 @@ class Graph:
                 tx.rollback()
                 return agent
         except Exception as error:  # noqa: BLE001 - classified, never swallowed
-            raise self._ours(error) from None
+            raise self.ours(error) from None
 
     def read(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
         """Return the rows of a read query; errors as for `check`."""
@@ -207,7 +209,8 @@ class Graph:
                     continue
                 again = failure in (Failure.TRANSIENT, Failure.UNKNOWN)
                 if not again or time.monotonic() + delay > deadline:
-                    raise self._ours(error) from None
+                    raise self.ours(error) from None
+                self.failures[failure.word] += 1
             self.retries += 1
             time.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             delay = min(delay * 2, 1.0)
@@ -219,14 +222,16 @@ class Graph:
         def counted(tx: ManagedTransaction) -> T:
             nonlocal tried
             tried += 1
-            self.retries += tried > 1
+            if tried > 1:  # the driver's own retry, after an error that only it saw
+                self.retries += 1
+                self.failures[Failure.TRANSIENT.word] += 1
             try:
                 return work(tx)
             except TransientError as error:
                 if classify(error) is Failure.TRANSIENT:
                     raise
                 # The driver would try this again, as it is, until its time is over.
-                raise self._ours(error) from None
+                raise self.ours(error) from None
 
         with self.driver.session(
             database=self.database, max_transaction_retry_time=max(budget, 0.0)
@@ -274,12 +279,13 @@ class Graph:
                 result_transformer_=rows,
             )
         except Exception as error:  # noqa: BLE001 - classified, never swallowed
-            raise self._ours(error) from None
+            raise self.ours(error) from None
 
-    def _ours(self, error: Exception) -> GraphwriterError:
-        """Return the error of ours that says what to do about the driver's."""
-        what = line(error)
-        match classify(error):
+    def ours(self, error: Exception) -> GraphwriterError:
+        """Return the error of ours that says what to do about the driver's, and count it."""
+        what, failure = line(error), classify(error)
+        self.failures[failure.word] += 1
+        match failure:
             case Failure.TOO_BIG:
                 return TooBig(f"Neo4j cannot carry this batch: {what}")
             case Failure.DATA:

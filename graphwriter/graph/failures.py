@@ -29,6 +29,11 @@ class Failure(Enum):
     CONFIGURATION = "stop: a person has to mend it"
     DATA = "find the event by halving, and keep it as a dead letter"
 
+    @property
+    def word(self) -> str:
+        """What it is called in counts and metrics."""
+        return self.name.lower()
+
 
 _HAS_RELATIONSHIPS = "G1001"  # GQLSTATUS: a node to be deleted got a relationship meanwhile
 

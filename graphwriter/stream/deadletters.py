@@ -107,6 +107,12 @@ class DeadLetters:
         with translated(self._client):
             return int(self._client.xlen(self.name))
 
+    def latest(self, count: int) -> tuple[DeadLetter, ...]:
+        """Return the newest `count` dead letters, newest first."""
+        with translated(self._client):
+            rows: Any = self._client.xrevrange(self.name, count=count)
+        return tuple(_letter(key, fields) for key, fields in rows)
+
     def list(
         self, reason: str | None = None, page: int = 100, after: str | None = None
     ) -> Iterator[DeadLetter]:

@@ -69,6 +69,7 @@ class Field:
             "REDIS_URL": self.to_valkey.url,
             "NEO4J_URI": self.to_neo4j.url,
             "GRAPH_WRITER_RUN_DIR": str(self.folder / "run"),
+            "GRAPH_WRITER_EXPORTER": "false",
             "PYTHONPATH": str(HOOKS),
             "CLOCK_OFFSET": str(self.clock),
         }

@@ -1,4 +1,5 @@
-"""Which of the six classes each error of Neo4j is, from a real server wherever one can be made to.
+"""Which of the six classes each error of Neo4j is, from a real server wherever one can be made to,
+and which metric tells of it.
 
 What becomes of the entries in each class is told by the loop's own tests.
 """
@@ -11,10 +12,13 @@ from typing import Any
 
 import neo4j
 import pytest
+from fix_exporter import counted
 from fix_servers import folder, started
 from neo4j.exceptions import IncompleteCommit, Neo4jError, ServiceUnavailable
 
+from graphwriter.counts import Counts
 from graphwriter.embedded import Neo4j
+from graphwriter.graph import Graph
 from graphwriter.graph.failures import Failure, classify, line
 
 PASSWORD = "right-one"
@@ -123,6 +127,24 @@ def no_answer(_driver: neo4j.Driver) -> None:
         nobody.verify_connectivity()
 
 
+# What the exporter serves of each class.
+METRIC = {
+    Failure.TRANSIENT: 'graph_writer_neo4j_errors_total{class="transient"}',
+    Failure.UNKNOWN: 'graph_writer_neo4j_errors_total{class="unknown"}',
+    Failure.TOO_BIG: 'graph_writer_neo4j_errors_total{class="too_big"}',
+    Failure.STORE: 'graph_writer_neo4j_errors_total{class="store"}',
+    Failure.CONFIGURATION: 'graph_writer_neo4j_errors_total{class="configuration"}',
+    Failure.DATA: 'graph_writer_neo4j_errors_total{class="data"}',
+}
+
+
+def moved(error: Exception) -> list[str]:
+    """The metrics that move when a worker meets the error."""
+    graph = Graph("bolt://127.0.0.1:1")
+    graph.ours(error)
+    return [name for name, value in counted(Counts(failures=graph.failures)).items() if value]
+
+
 REAL: dict[str, tuple[Provoke, Failure]] = {
     "a deadlock": (deadlock, Failure.TRANSIENT),
     "a lock that is not to be had": (lock_timeout, Failure.TRANSIENT),
@@ -162,6 +184,7 @@ def test_a_real_error_is_of_its_class(server: Neo4j, name: str) -> None:
     with neo4j.GraphDatabase.driver(server.url, auth=server.auth, connection_timeout=5) as driver:
         error = provoked(provoke, driver)
     assert classify(error) is expected, line(error)
+    assert moved(error) == [METRIC[expected]]
     assert "\n" not in line(error)
 
 
@@ -178,6 +201,7 @@ def test_a_store_that_was_made_read_only_is_waited_for(server: Neo4j) -> None:
         del server.settings["server.databases.default_to_read_only"]
         server.start()
     assert classify(error) is Failure.STORE, line(error)
+    assert moved(error) == [METRIC[Failure.STORE]]
 
 
 @pytest.mark.parametrize(
@@ -197,9 +221,11 @@ def test_a_store_that_was_made_read_only_is_waited_for(server: Neo4j) -> None:
 def test_an_error_of_other_editions_is_of_its_class(code: str, expected: Failure) -> None:
     error = Neo4jError._hydrate_neo4j(code=code, message="said\nmore")  # noqa: SLF001
     assert classify(error) is expected
+    assert moved(error) == [METRIC[expected]]
     assert line(error) == f"{code}: said"
 
 
 def test_a_commit_without_an_answer_is_of_unknown_outcome() -> None:
     assert classify(IncompleteCommit("lost")) is Failure.UNKNOWN
+    assert moved(IncompleteCommit("lost")) == [METRIC[Failure.UNKNOWN]]
     assert classify(ServiceUnavailable("gone")) is Failure.TRANSIENT

@@ -1,0 +1,22 @@
+"""graphwriter exporter: metrics and the status page."""
+
+from __future__ import annotations
+
+import click
+
+from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, settings
+from graphwriter.config import Config
+
+
+@click.command("exporter", context_settings=CONTEXT)
+@settings(*REDIS, *NEO4J, "run_dir", "exporter_host", "exporter_port", "log_level", "log_format")
+def command(config: Config) -> None:
+    """Serve metrics for Prometheus (/metrics) and the status page (/), until SIGTERM.
+
+    For all workers of this machine that share the run directory. It reads, and changes nothing;
+    /healthz says whether it is well itself, /readyz whether events can be written. Where other
+    machines can connect they have to show GRAPH_WRITER_EXPORTER_TOKEN, as bearer or password.
+    """
+    from graphwriter.exporter import process
+
+    process.run(config)

@@ -1,0 +1,115 @@
+"""What a worker counts: plain numbers that a file can carry and a machine's exporter can add up.
+
+Counters only rise. A worker that starts again goes on where the last of its name ended.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+# Upper bounds of the buckets, the last of them open. Seconds, but for the events of a batch.
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LATENCY = (
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    300.0,
+    1800.0,
+    7200.0,
+)
+EVENTS = (1, 10, 50, 100, 250, 500, 1000, 2500, 5000)
+
+
+class Spread(msgspec.Struct):
+    """How often a value fell into each bucket, and the sum of all values."""
+
+    buckets: list[int] = []
+    sum: float = 0.0
+
+    def add(self, bounds: Sequence[float], value: float) -> None:
+        """Count one value; `bounds` are the same at every call."""
+        if not self.buckets:
+            self.buckets = [0] * (len(bounds) + 1)
+        self.buckets[bisect_left(bounds, value)] += 1
+        self.sum += value
+
+    def plus(self, other: Spread, sign: int = 1) -> Spread:
+        """Return both together; of one that another version's bounds made only the newer stays."""
+        if len(self.buckets) != len(other.buckets):
+            return self if self.buckets else other
+        both = zip(self.buckets, other.buckets, strict=True)
+        return Spread([a + sign * b for a, b in both], self.sum + sign * other.sum)
+
+    @property
+    def count(self) -> int:
+        """How many values there were."""
+        return sum(self.buckets)
+
+    def quantile(self, bounds: Sequence[float], share: float) -> float | None:
+        """Return about the value that `share` of all are below; None where there are none.
+
+        Within a bucket values are taken to lie evenly; beyond the last bound it is that bound.
+        """
+        left = share * self.count
+        if not left:
+            return None
+        low = 0.0
+        for bound, number in zip(bounds, self.buckets, strict=False):
+            if left <= number:
+                return low + (bound - low) * left / number
+            left -= number
+            low = bound
+        return low
+
+
+class Counts(msgspec.Struct):
+    """What a worker has done since its start."""
+
+    entries: int = 0
+    written: int = 0
+    unchanged: int = 0
+    dead: int = 0
+    lost: int = 0  # trimmed or deleted from the stream before they were written
+    claimed: int = 0
+    batches: int = 0
+    retries: int = 0
+    regrouped: int = 0
+    outages: int = 0  # times that a server was away
+    reasons: dict[str, int] = {}  # dead letters, by reason
+    failures: dict[str, int] = {}  # errors of Neo4j, by class
+    sizes: Spread = msgspec.field(default_factory=Spread)  # entries of a read
+    seconds: Spread = msgspec.field(default_factory=Spread)  # from a read to its acknowledgement
+    latency: Spread = msgspec.field(default_factory=Spread)  # of a read's oldest entry, from XADD
+
+    @property
+    def done(self) -> int:
+        """Events that are through, in whichever way."""
+        return self.written + self.unchanged + self.dead
+
+    def plus(self, other: Counts) -> Counts:
+        """Return both together."""
+        return Counts(
+            **{name: _plus(getattr(self, name), getattr(other, name)) for name in _FIELDS}
+        )
+
+
+_FIELDS = Counts.__struct_fields__
+
+
+def _plus(one: Any, other: Any) -> Any:
+    if isinstance(one, dict):
+        return {key: one.get(key, 0) + other.get(key, 0) for key in one | other}
+    return one.plus(other) if isinstance(one, Spread) else one + other

@@ -1,0 +1,71 @@
+"""What the URL of a server tells: who could read along, and which secrets are in it."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from urllib.parse import parse_qs, unquote, urlsplit
+
+
+def passwords(url: str) -> list[str]:
+    """Return the password of a URL as it stands there and as it is meant."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return []
+    found = [parts.netloc.rpartition("@")[0].partition(":")[2]]
+    for name, values in parse_qs(parts.query).items():
+        found += values if "password" in name else []
+    return [*found, *map(unquote, found)]
+
+
+_CHECKED = ("rediss", "rediss+sentinel", "rediss+cluster", "bolt+s", "neo4j+s")
+_POSTGRES = ("postgresql", "postgres")
+
+
+def exposed(url: str) -> str | None:
+    """Return what is wrong with a link by this URL, which is not shown: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        hosts = [
+            urlsplit(f"//{one}").hostname for one in parts.netloc.rpartition("@")[2].split(",")
+        ]
+    except ValueError:
+        return None  # no URL: who connects says so
+    query = parse_qs(parts.query)
+    postgres = parts.scheme.partition("+")[0] in _POSTGRES
+    if postgres:
+        hosts += [one for many in query.get("host", ()) for one in many.split(",")]
+    host = next((one for one in hosts if one and not is_here(one)), None)
+    if host is None or parts.scheme == "unix":
+        return None
+    if postgres:
+        return _exposed_postgres(host, query.get("sslmode", [os.environ.get("PGSSLMODE", "")])[-1])
+    unchecked = {"none", "optional"} & set(query.get("ssl_cert_reqs", ()))
+    if parts.scheme in _CHECKED and not unchecked:
+        return None
+    if parts.scheme in _CHECKED or parts.scheme.endswith("+ssc"):
+        return f"does not check the certificate of {host}"
+    return f"sends events and passwords to {host} in clear text: use {_secure(parts.scheme)}://"
+
+
+def _exposed_postgres(host: str, mode: str) -> str | None:
+    if mode == "verify-full":
+        return None
+    if mode in ("require", "verify-ca"):
+        return f"does not check the certificate of {host}: add sslmode=verify-full"
+    return f"may send posts and passwords to {host} in clear text: add sslmode=verify-full"
+
+
+def is_here(host: str) -> bool:
+    """Return whether a host is this machine, as far as its name says so."""
+    if host.startswith("/"):
+        return True  # a socket's directory
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"  # other names are not looked up here
+
+
+def _secure(scheme: str) -> str:
+    return f"rediss{scheme[5:]}" if scheme.startswith("redis") else f"{scheme.partition('+')[0]}+s"

@@ -242,7 +242,9 @@ class Writer:
         self._alone = None
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        prepared, self._prepared = self._prepared or self._prepare(entries), None
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or prepared.entries is not entries:
+            prepared = self._prepare(entries)
         for entry, error in prepared.bad:
             self._bury(entry, error)
         if prepared.pairs:

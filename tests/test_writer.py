@@ -447,6 +447,23 @@ def test_two_writers_write_everything_once(
     assert min(one.written, two.written) > 0
 
 
+def test_what_comes_after_a_full_batch_and_a_rest_is_written_at_once(
+    make: Make, redis_client: redis.Redis, driver: neo4j.Driver
+) -> None:
+    """What was read ahead in the rest, nothing, is not taken for what is read next."""
+    said: list[str] = []
+    with running(make(batch_size=10, progress=said.append)):
+        until(lambda: said.count("reading") >= 2)
+        add(redis_client, [event(n) for n in range(10)])
+        until(lambda: len(posts(driver)) == 10)
+        for number in (10, 11):
+            before = said.count("reading")
+            until(lambda before=before: said.count("reading") >= before + 3)  # type: ignore[misc]
+            add(redis_client, [event(number)])
+            until(lambda number=number: len(posts(driver)) == number + 1, 10)  # type: ignore[misc]
+        assert pending(redis_client) == {}
+
+
 class Slow(Graph):
     """A server so slow that even a sign of life runs into the time limit, as one under load is."""
 

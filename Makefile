@@ -3,7 +3,7 @@ PYTHON ?= python3
 EXPORT ?=
 BIN := .venv/bin
 
-.PHONY: demo test lint types bench bench-full faults clean
+.PHONY: demo test lint types bench bench-full faults lock clean
 
 demo: .venv/installed
 	@$(BIN)/graphwriter demo $(EXPORT)
@@ -14,6 +14,8 @@ test: .venv/installed
 lint: .venv/installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/compose-lint check --quiet compose.yaml
 
 types: .venv/installed
 	@$(BIN)/mypy graphwriter tests
@@ -37,14 +39,32 @@ bench-full: .venv/bench
 	@$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	@touch $@
 
-.venv/installed: setup.cfg pyproject.toml
+# Every package that setup.cfg asks for, in one version, with its hashes: the first file is for the
+# container, the second for CI. Run it after a change of setup.cfg; UPGRADE=--upgrade for new versions.
+UPGRADE ?=
+COMPILE = sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml | $(BIN)/uv pip compile --quiet --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
+lock: .venv/installed
+	@$(BIN)/python -m pip install --quiet uv
+	@$(COMPILE) --output-file requirements.lock setup.cfg -
+	@$(COMPILE) --all-extras --constraint requirements.lock --output-file requirements-dev.lock setup.cfg -
+
+# In CI exactly what the lock names, elsewhere the newest that setup.cfg allows.
+ifdef CI
+INSTALL = $(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock \
+	&& $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+else
+INSTALL = $(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+endif
+
+.venv/installed: setup.cfg pyproject.toml $(if $(CI),requirements-dev.lock)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "graphwriter needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 1; }
 	@echo "installing into .venv, once"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --upgrade pip \
 		|| { echo "pip cannot reach the package index: check the network, or PIP_INDEX_URL"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --editable '.[test,lint]' \
+	@$(INSTALL) \
 		|| { echo "the packages did not install: see pip's lines above"; exit 1; }
 	@touch $@
 

@@ -1,6 +1,7 @@
 """What a worker tells the outside: one small file, its heartbeat, and the lock on its name.
 
-The file's time is the progress of the loop, never a timer's, so a stale one means a stuck worker.
+The file's time is the progress of the loop, never a timer's, so a stale one means a stuck worker;
+systemd, where it started the worker, is told at the same moments.
 Its content is what `status`, the exporter and the watchdog go by. It outlives its worker, whose
 next one of this name goes on counting in it. The files lie in the run directory, which is ours
 alone.
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from graphwriter import systemd
 from graphwriter.counts import Counts
 from graphwriter.errors import ConfigError, NameTaken
 
@@ -176,6 +178,7 @@ class Heartbeat:
         if not state.track or state.progress - state.track[-1][0] >= STEP:
             state.track = [*state.track[1 - TRACK :], (state.progress, state.counts.done)]
         _write(self.path, state)
+        systemd.tell(WATCHDOG=1, STATUS=doing)
 
     def end(self) -> None:
         """Say that this worker stopped in good order."""

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from graphwriter.state import add_kills, read_all
+from graphwriter.state import add_kills, alive, read_all
 
 log = logging.getLogger("graphwriter")
 
@@ -70,3 +70,19 @@ def sweep(directory: Path, patience: float, running: set[int], now: float) -> li
             os.kill(state.pid, number)
         ended.append(state.pid)
     return ended
+
+
+def wrong(directory: Path, patience: float, workers: int, now: float) -> list[str]:
+    """Return a line for each of `workers` that is gone or has not got on for `patience` seconds.
+
+    One that waits for a server gets on: it could do no better if it were started again.
+    """
+    there = [state for state in read_all(directory) if alive(state.pid)]
+    lines = [
+        f"{state.consumer} got stuck {now - state.clock:.0f} s ago while {state.doing}"
+        for state in there
+        if now - state.clock >= patience
+    ]
+    if len(there) < workers:
+        lines.append(f"{len(there)} of {workers} workers are alive in {directory}")
+    return lines

@@ -9,7 +9,7 @@ import os
 import signal
 import time
 
-from graphwriter import logs, state
+from graphwriter import logs, state, systemd
 from graphwriter.config import Config
 from graphwriter.counts import Counts
 from graphwriter.errors import ConfigError, DeadLetterLimit, GraphwriterError
@@ -87,6 +87,7 @@ def run(config: Config, consumer: str) -> None:
         for link in config.exposed():
             log.warning("%s", link)
         settle()
+        systemd.tell(READY=1, WATCHDOG_USEC=round(config.watchdog * 1e6))
         writer.run()
         log.info("%s stops: %d entries, nothing left pending", consumer, writer.counts.entries)
         heartbeat.end()

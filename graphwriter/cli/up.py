@@ -6,9 +6,11 @@ import fcntl
 import os
 import signal
 import stat
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +59,8 @@ def command(config: Config, data: str | None) -> None:
         signal.signal(number, stop)
     pool.check(config.directory())
     flags = _flags()
-    with servers.running(Path(data) if data else None, {**os.environ, **flags}) as started:
+    where = Path(data) if data else None
+    with _openable(), servers.running(where, {**os.environ, **flags}) as started:
         if started:
             click.echo(f"Data     {data or servers.data_directory()}")
             said = " ".join(f"{name}={value}" for name, value in started.items())
@@ -91,6 +94,40 @@ def _append() -> None:
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
             fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_APPEND)
+
+
+@contextmanager
+def _openable() -> Iterator[None]:
+    """Put a pipe before standard output and error where they cannot be opened by their names.
+
+    supervisord opens /dev/stdout anew for the workers' lines. That fails for a socket, as systemd's
+    journal is, and for a terminal or file of the user that we were before `sudo -u`.
+    """
+    closed = {number: os.dup(number) for number in (1, 2) if not _can_open(number)}
+    if not closed:
+        yield
+        return
+    copy = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, start_new_session=True)
+    assert copy.stdin is not None
+    for number in closed:
+        os.dup2(copy.stdin.fileno(), number)
+    copy.stdin.close()
+    try:
+        yield
+    finally:
+        for number, kept in closed.items():
+            os.dup2(kept, number)
+            os.close(kept)
+        with suppress(subprocess.TimeoutExpired):
+            copy.wait(5)  # for what the pipe still holds
+
+
+def _can_open(number: int) -> bool:
+    try:
+        os.close(os.open(f"/dev/fd/{number}", os.O_WRONLY | os.O_APPEND))
+    except OSError:
+        return False
+    return True
 
 
 def _apply_schema(config: Config) -> None:

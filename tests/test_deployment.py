@@ -185,8 +185,8 @@ def test_workers_that_are_restarted_one_after_another_under_load_lose_and_repeat
     stream.close()
     model = Model(time.time, digest)
     entries: Any = redis_client.xrange(STREAM)
-    for key, fields in entries:
-        model.apply(fields, key.decode())
+    for key, event in entries:
+        model.apply(event, key.decode())
     assert_same(model.graph(), read_graph(driver))
     log = (tmp_path / "log").read_text()
     assert log.count("nothing left pending") == 2

@@ -155,6 +155,7 @@ def test_the_entrypoint_writes_tells_its_health_and_stops_cleanly_as_another_use
         os.chown(run_dir, NOBODY, NOBODY)
         environ = {"PATH": f"{image.home}/bin:{os.defpath}", **pool_environ, "TMPDIR": str(run_dir)}
         del environ["GRAPH_WRITER_RUN_DIR"]
+        environ |= {"GRAPH_WRITER_EXPORTER": "true", "GRAPH_WRITER_EXPORTER_PORT": "0"}
         account = [*READ_ONLY, str(run_dir), *NO_RIGHTS]
         output, its = os.pipe()
 
@@ -183,6 +184,7 @@ def test_the_entrypoint_writes_tells_its_health_and_stops_cleanly_as_another_use
         with os.fdopen(output) as said:
             log = said.read()
         assert log.count("nothing left pending") == 2
+        assert "metrics and the status page are served on http" in log
         assert "Traceback" not in log
 
 

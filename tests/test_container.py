@@ -145,6 +145,7 @@ def test_the_container_runs_as_nobody_special_and_its_commands_have_no_shell_bef
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.slow
 def test_the_entrypoint_writes_tells_its_health_and_stops_cleanly_as_another_user(
     image: Image, pool_environ: dict[str, str], redis_client: redis.Redis, graph_empty: neo4j.Driver
 ) -> None:
@@ -194,6 +195,7 @@ def posts(driver: neo4j.Driver) -> int:
     return int(count)
 
 
+@pytest.mark.slow
 def test_what_is_installed_is_the_package_and_no_more(image: Image) -> None:
     """Version, module and commands; no extra, no checkout."""
     assert image.run("graphwriter", "--version") == f"graphwriter {__version__}\n"

@@ -181,6 +181,7 @@ def test_any_piece_can_be_lost(links: Links, link: str, kind: str) -> None:
     pytest.fail(f"{MOST} pieces, and it still goes on")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("link", LINKS)
 def test_a_worker_can_die_at_any_piece(links: Links, link: str, tmp_path: Path) -> None:

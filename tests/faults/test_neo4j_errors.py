@@ -188,6 +188,7 @@ def test_a_real_error_is_of_its_class(server: Neo4j, name: str) -> None:
     assert "\n" not in line(error)
 
 
+@pytest.mark.slow
 def test_a_store_that_was_made_read_only_is_waited_for(server: Neo4j) -> None:
     """As one is whose disk is full: the server itself says so."""
     server.stop()

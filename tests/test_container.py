@@ -236,6 +236,7 @@ def names(wheel: Path) -> set[str]:
         return set(archive.namelist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_complete_commands(image: Image, shell: str) -> None:
     """The script that a shell's start-up file takes in, and what it asks for."""

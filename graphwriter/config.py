@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -138,14 +138,22 @@ class Config:
     def check(self) -> Config:
         """Return self if the times fit together, and the links are as safe as they have to be.
 
-        A worker that is overtaken must be dead before its entries can be claimed, and one that is
-        merely slow must not be ended: claim idle > watchdog > timeout + retry. One that stops
-        finishes two batches at most, the one in hand and the one read ahead.
-
         Raises:
             ConfigError: they do not; the message names the settings to change.
         """
-        self.require()
+        for said in self.inconsistent():
+            raise ConfigError(said)
+        return self
+
+    def inconsistent(self) -> Iterator[str]:
+        """Yield what does not fit together, each in a line that names the settings to change.
+
+        A worker that is overtaken must be dead before its entries can be claimed, and one that is
+        merely slow must not be ended: claim idle > watchdog > timeout + retry. One that stops
+        finishes two batches at most, the one in hand and the one read ahead.
+        """
+        if self.require_tls and (exposed := self.exposed()):
+            yield _not_safe(exposed)
         longest = self.timeout + self.retry
         for name, value, other, bound in (
             ("GRAPH_WRITER_WATCHDOG", self.watchdog, "GRAPH_WRITER_TIMEOUT + _RETRY", longest),
@@ -158,10 +166,7 @@ class Config:
             ),
         ):
             if value <= bound:
-                raise ConfigError(
-                    f"{name} is {value:g} s, but must be above {other}, which is {bound:g} s"
-                )
-        return self
+                yield f"{name} is {value:g} s, but must be above {other}, which is {bound:g} s"
 
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be shown."""
@@ -185,11 +190,11 @@ class Config:
     def require(self, *names: str) -> None:
         """Raise ConfigError where TLS is required and one of these links is exposed."""
         if self.require_tls and (exposed := self.exposed(*names)):
-            raise ConfigError(f"GRAPH_WRITER_REQUIRE_TLS is set, but {'; '.join(exposed)}")
+            raise ConfigError(_not_safe(exposed))
 
     def directory(self) -> Path:
         """Return the run directory, made if missing, ours alone; raises ConfigError."""
-        path = Path(self.run_dir) if self.run_dir else _default_run_dir()
+        path = self.run_path()
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = path.lstat()
@@ -200,6 +205,14 @@ class Config:
                 f"GRAPH_WRITER_RUN_DIR {path} must be a directory that only we can write to"
             )
         return path
+
+    def run_path(self) -> Path:
+        """Return where the run directory is, or would be."""
+        return Path(self.run_dir) if self.run_dir else _default_run_dir()
+
+
+def _not_safe(exposed: list[str]) -> str:
+    return f"GRAPH_WRITER_REQUIRE_TLS is set, but {'; '.join(exposed)}"
 
 
 def _default_run_dir() -> Path:
@@ -217,15 +230,32 @@ def load(environ: Mapping[str, str] | None = None, **flags: Any) -> Config:
     Raises:
         ConfigError: a value has the wrong form; the message names the variable and the value.
     """
+    config, wrong = read(environ, **flags)
+    for error in wrong:
+        raise error
+    return config.check()
+
+
+def read(
+    environ: Mapping[str, str] | None = None, **flags: Any
+) -> tuple[Config, list[ConfigError]]:
+    """Return the settings as `load` does, unchecked, and what is wrong with some of them.
+
+    Those have their default.
+    """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
+    wrong = []
     for setting in fields(Config):
         given = flags.get(setting.name)
-        if given is None:
-            given = _from_environment(setting.metadata["variable"], setting.metadata, environ)
-        if given is not None:
-            values[setting.name] = _parsed(setting.metadata, setting.type, given)
-    return Config(**values).check()
+        try:
+            if given is None:
+                given = _from_environment(setting.metadata["variable"], setting.metadata, environ)
+            if given is not None:
+                values[setting.name] = _parsed(setting.metadata, setting.type, given)
+        except ConfigError as error:
+            wrong.append(error)
+    return Config(**values), wrong
 
 
 def _from_environment(

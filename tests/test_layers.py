@@ -21,7 +21,7 @@ LAYERS = (
     ("graph", "stream", "database"),
     ("prepared", "commit"),
     ("writer", "producers", "status", "pool"),
-    ("fill", "trend"),
+    ("fill", "trend", "doctor"),
     ("worker", "library", "exporter", "checkpoint", "sources"),
     ("crew", "audit"),
     ("backfill", "rehearsal"),

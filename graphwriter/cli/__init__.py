@@ -21,6 +21,7 @@ COMMANDS = {
     "backfill": ("backfill", "Write the posts of a PostgreSQL database to the graph."),
     "dead": ("dead", "List, show, replay and purge dead letters."),
     "status": ("status", "Show the stream, the workers and the dead letters."),
+    "doctor": ("doctor", "Look for what is wrong, and name the command that mends it."),
     "verify": ("verify", "Hold a source of truth against the graph, and mend what differs."),
     "plan": ("plan", "Reckon workers, machines, memory and disk for a rate and a retention."),
     "trim": ("trim", "Remove from the stream what every group has acknowledged."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -33,26 +33,41 @@ def settings(*names: str) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def wrapped(**arguments: Any) -> Any:
-            flags = {name: arguments.pop(name) for name in names}
+            given = {name: arguments.pop(name) for name in names}
             with reported():
-                for flag in ("redis_url", "database_url"):
-                    if _with_password(flags.get(flag) or ""):
-                        name = flag.upper()
-                        raise ConfigError(
-                            f"--{flag.replace('_', '-')} holds a password, which every user of the "
-                            f"machine can read there: set {name} or {name}_FILE instead"
-                        )
-                config = load(**flags)
+                refuse_password(given)
+                config = load(**given)
                 logs.setup(config.log_level, config.log_format, config.secrets())
                 return function(config, **arguments)
 
         command: Any = wrapped
+        return flags(*names)(command)  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def flags(*names: str) -> Callable[[F], F]:
+    """Give a command a flag for each named setting, as it was typed; None: not given."""
+
+    def decorate(function: F) -> F:
+        command: Any = function
         for setting in reversed(fields(Config)):
             if setting.name in names:
                 command = _flag(setting)(command)
         return command  # type: ignore[no-any-return]
 
     return decorate
+
+
+def refuse_password(given: Mapping[str, str | None]) -> None:
+    """Raise ConfigError if a flag holds a password."""
+    for flag in ("redis_url", "database_url"):
+        if _with_password(given.get(flag) or ""):
+            name = flag.upper()
+            raise ConfigError(
+                f"--{flag.replace('_', '-')} holds a password, which every user of the "
+                f"machine can read there: set {name} or {name}_FILE instead"
+            )
 
 
 def _with_password(url: str) -> bool:

@@ -138,7 +138,7 @@ class Graph:
                 self.driver.session(database=self.database) as session,
                 session.begin_transaction(timeout=self._timeout) as tx,
             ):
-                agent = tx.run("CREATE (:Message)" if writes else "RETURN 1").consume().server.agent
+                agent = tx.run("CREATE ()" if writes else "RETURN 1").consume().server.agent
                 tx.rollback()
                 return agent
         except Exception as error:  # noqa: BLE001 - classified, never swallowed

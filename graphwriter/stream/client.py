@@ -140,6 +140,10 @@ def place(client: Client) -> str:
     return f"{known.get('host', 'localhost')}:{known.get('port', 6379)}/{known.get('db') or 0}"
 
 
+class Forbidden(ConfigError):
+    """Raised when Redis knows us, and our user has no right to this command."""
+
+
 @contextmanager
 def translated(client: Client) -> Iterator[None]:
     """Turn the client's errors into ours: `Unavailable`, `ConfigError`, `GroupGone`."""
@@ -154,7 +158,9 @@ def translated(client: Client) -> Iterator[None]:
 def ours(error: RedisError, where: str) -> GraphwriterError:
     """Return the error of ours that says what to do about the client's."""
     text = " ".join(str(error).split())[:300]
-    if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
+    if isinstance(error, NoPermissionError):
+        return Forbidden(f"Redis at {where} refuses us: {text}")
+    if isinstance(error, AuthenticationError | AuthorizationError):
         return ConfigError(f"Redis at {where} refuses us: {text}")
     if isinstance(error, ResponseError):
         answer = text.rpartition("of pipeline caused error: ")[2]

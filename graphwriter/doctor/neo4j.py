@@ -1,0 +1,95 @@
+"""Checks of Neo4j and of the graph in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graphwriter.config import Config
+from graphwriter.doctor.facts import Answer
+from graphwriter.doctor.finding import Finding, ok, wrong
+from graphwriter.doctor.redis import numbers
+from graphwriter.errors import Unavailable
+from graphwriter.graph import schema
+from graphwriter.graph.examining import Doubled, Foreign, State, Version
+from graphwriter.stream.examining import Group
+from graphwriter.stream.looking import Seen
+
+FLOOR = (5, 26)
+MENDED = "graphwriter backfill --all --rewrite"
+
+
+def neo4j_version(neo4j_version: Version) -> Iterator[Finding]:
+    """Neo4j is 5.26 or newer; either edition will do."""
+    shown = f"Neo4j {neo4j_version.number}, {neo4j_version.edition}"
+    if numbers(neo4j_version.number) < FLOOR:
+        yield wrong(f"{shown} is older than 5.26", "apt-get install neo4j")
+    else:
+        yield ok(shown)
+
+
+def writable(neo4j_state: State | None, neo4j_writes: Answer, config: Config) -> Iterator[Finding]:
+    """The database is online and takes writes; a disk that is full refuses them."""
+    name = config.neo4j_database
+    if neo4j_state and neo4j_state.status != "online":
+        why = f": {neo4j_state.message}" if neo4j_state.message else ""
+        yield wrong(f"the database {name} is {neo4j_state.status}{why}", f"START DATABASE {name}")
+    elif neo4j_state and neo4j_state.access == "read-only":
+        text = f"the database {name} is read-only"
+        yield wrong(
+            f"{text} (also by server.databases.read_only in neo4j.conf)",
+            f"ALTER DATABASE {name} SET ACCESS READ WRITE",
+            Unavailable(),
+        )
+    elif error := neo4j_writes.error:
+        mend = "df -h" if isinstance(error, Unavailable) else "export NEO4J_USER=neo4j"
+        yield wrong(f"the database {name} refuses a write: {error}", mend, error)
+    else:
+        yield ok(f"the database {name} takes writes")
+
+
+def constraints(neo4j_missing: list[str]) -> Iterator[Finding]:
+    """The constraints are there: without them nodes are made twice, and every look-up is a scan."""
+    if neo4j_missing:
+        number = f"{len(neo4j_missing)} of {len(schema.CONSTRAINTS)}"
+        names = ", ".join(neo4j_missing)
+        yield wrong(f"{number} constraints are missing: {names}", "graphwriter schema apply")
+    else:
+        yield ok(f"all {len(schema.CONSTRAINTS)} constraints are there")
+
+
+def posts(neo4j_posts: int, look: Seen, groups: list[Group], config: Config) -> Iterator[Finding]:
+    """What the group was given is in this graph, and not in another."""
+    own = next((one for one in groups if one.name == config.group), None)
+    given = own is not None and own.delivered > (0, 0)
+    if neo4j_posts or not given or look.pending or look.dead:
+        yield ok(f"{neo4j_posts:,} posts")
+        return
+    text = f"the group has read events, but the database {config.neo4j_database} holds no post"
+    yield wrong(f"{text}: workers write to another one?", "export NEO4J_URI=bolt://HOST:7687")
+
+
+def foreign_posts(neo4j_foreign: Foreign) -> Iterator[Finding]:
+    """Posts that another service made were adopted, so that their links meet ours."""
+    number, ready = neo4j_foreign
+    left = f"{number - ready:,} posts of another service have no address: their events bring it"
+    if ready:
+        yield wrong(
+            f"{ready:,} posts of another service are not adopted", "graphwriter schema adopt"
+        )
+    if number > ready:
+        yield wrong(left, "graphwriter backfill --all")
+    if not number:
+        yield ok("no post of another service waits to be adopted")
+
+
+def doubled_links(neo4j_doubled: list[Doubled]) -> Iterator[Finding]:
+    """At most one link of each type leaves a post: more were written by something else."""
+    for one in neo4j_doubled:
+        many = "post has" if one.posts == 1 else "posts have"
+        text = f"{one.posts:,} {many} more than one {one.type}, such as {one.example}"
+        yield wrong(f"{text}: another service writes them too", MENDED)
+    if not neo4j_doubled:
+        yield ok("no post has two links of a type")
+
+
+CHECKS = (neo4j_version, writable, constraints, posts, foreign_posts, doubled_links)

@@ -1,0 +1,99 @@
+"""Checks of the stream: events, the group, what was trimmed, dead letters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from graphwriter.config import Config
+from graphwriter.doctor.finding import Finding, ok, wrong
+from graphwriter.stream import DeadLetter
+from graphwriter.stream.examining import Ends, Group
+from graphwriter.stream.looking import Seen
+from graphwriter.texts import age
+
+
+def events(look: Seen, config: Config) -> Iterator[Finding]:
+    """There is a stream, and something was added to it."""
+    if look.length or look.added:
+        added = "" if look.added is None else f", {look.added:,} since ever"
+        yield ok(f"{config.stream} holds {look.length:,}{added}")
+    else:
+        text = f"nothing was ever added to the stream {config.stream}: no producer writes there"
+        yield wrong(f"{text}, or it has another name", "export GRAPH_WRITER_STREAM=NAME")
+
+
+def group(look: Seen, groups: list[Group], config: Config) -> Iterator[Finding]:
+    """The consumer group is there; workers make it when they start."""
+    if look.group_exists:
+        yield ok(f"{config.group} is there")
+        return
+    others = [one.name for one in groups]
+    text = f"the consumer group {config.group} is not there"
+    if near := get_close_matches(config.group, others, 1):
+        mend = f"export GRAPH_WRITER_CONSUMER_GROUP={near[0]}"
+        yield wrong(f"{text}, but {', '.join(others[:3])} is", mend)
+    else:
+        yield wrong(f"{text}: no worker has started yet", "graphwriter up")
+
+
+def trimmed(
+    look: Seen, ends: Ends | None, groups: list[Group], config: Config
+) -> Iterator[Finding]:
+    """Nothing went from the stream before the group was given it."""
+    own = next((one for one in groups if one.name == config.group), None)
+    if ends is None or own is None:
+        yield ok("nothing to lose: there is no group yet")
+    elif look.trimmed_unread:
+        number = f"{look.trimmed_unread:,}"
+        yield wrong(
+            f"{number} entries were trimmed before they were read, and are lost; {ONLY}", TRIM
+        )
+    elif ends.deleted and ends.deleted > own.delivered:
+        last = "-".join(map(str, ends.deleted))
+        text = f"entries up to {last} were deleted before they were read, and are lost"
+        yield wrong(f"{text}; to have them again:", "graphwriter backfill --all")
+    elif own.lag is None and ends.first is not None and ends.first > own.delivered != (0, 0):
+        text = (
+            "Redis does not know what the group has not read, and its last entry is no more there"
+        )
+        yield wrong(f"{text}: entries may have been trimmed before they were read; {ONLY}", TRIM)
+    else:
+        yield ok("nothing was trimmed or deleted before it was read")
+
+
+def trimmed_pending(gone: int) -> Iterator[Finding]:
+    """What workers have in hand is still in the stream: else it is lost with them."""
+    if gone:
+        text = f"{gone:,} of the oldest pending entries were trimmed: lost if their worker ends"
+        yield wrong(f"{text}; {ONLY}", TRIM)
+    else:
+        yield ok("what is pending is still in the stream")
+
+
+ONLY = "trim with this alone, never by MAXLEN:"
+TRIM = "graphwriter trim"
+
+
+def backlog(look: Seen, now: float) -> Iterator[Finding]:
+    """How much is unread, and for how long; falling behind is told by two looks, not by one."""
+    unread = "an unknown number" if look.unread is None else f"{look.unread:,}"
+    waits = ""
+    if look.oldest_unread is not None:
+        waits = f", the oldest for {age(max(0.0, now - look.oldest_unread))}"
+    yield ok(f"{unread} unread{waits}")
+
+
+def dead_letters(look: Seen, letters: tuple[DeadLetter, ...]) -> Iterator[Finding]:
+    """No entry was refused for good."""
+    if not look.dead:
+        yield ok("no dead letters")
+        return
+    reasons = Counter(letter.reason for letter in letters)
+    newest = ", ".join(f"{number} {word}" for word, number in reasons.most_common())
+    many = "s" * (look.dead > 1)
+    yield wrong(f"{look.dead:,} dead letter{many}; the newest: {newest}", "graphwriter dead list")
+
+
+CHECKS = (events, group, trimmed, trimmed_pending, backlog, dead_letters)

@@ -1,0 +1,108 @@
+"""Checks of the workers: alive, getting on, and what those that are gone still hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graphwriter import state, status
+from graphwriter.config import Config
+from graphwriter.doctor.finding import Finding, ok, wrong
+from graphwriter.stream.examining import Held, Often
+from graphwriter.stream.looking import Seen
+from graphwriter.texts import age
+
+OFTEN = 5  # deliveries of one entry that no restart explains
+STUCK = 2.0  # times GRAPH_WRITER_CLAIM_IDLE: by then a living worker has taken entries over
+
+
+def consumers(look: Seen, workers: list[state.State], config: Config) -> Iterator[Finding]:
+    """Some worker is alive: one of this machine by its process, one of another by its reading."""
+    here = [one.consumer for one in workers if _alive(one)]
+    known = {one.consumer for one in workers}
+    away = [
+        name for name, _, idle in look.consumers if name not in known and idle <= config.claim_idle
+    ]
+    if here or away:
+        yield ok(f"{len(here)} alive here, {len(away)} on other machines")
+        return
+    last = min((idle for _, _, idle in look.consumers), default=None)
+    seen = "none has ever read" if last is None else f"one was last seen {age(last)} ago"
+    yield wrong(f"no worker is alive, here or elsewhere: {seen}", _start(config))
+
+
+def workers_here(workers: list[state.State], config: Config, now: float) -> Iterator[Finding]:
+    """Those of this machine get on, wait for nothing, and none has ended by itself."""
+    well = 0
+    for one in workers:
+        silent = max(0.0, now - one.progress)
+        why = f": {one.error}" if one.error else ""
+        if one.doing == state.STOPPED:
+            continue
+        if not _alive(one):
+            mend = "graphwriter dead list" if "dead letter" in why else _start(config)
+            yield wrong(f"{one.consumer} (process {one.pid}) ended {age(silent)} ago{why}", mend)
+        elif silent > status.SLOW:
+            text = f"{one.consumer} has been {one.doing} for {age(silent)}"
+            text += "; this ends it, with its stack in the log:"
+            yield wrong(text, f"kill -ABRT {one.pid}")
+        elif one.error:
+            yield wrong(f"{one.consumer} waits{why}", "graphwriter status --watch")
+        else:
+            well += 1
+    if well:
+        yield ok(f"{well} of this machine get on")
+
+
+def pending(
+    held: list[Held], look: Seen, workers: list[state.State], config: Config
+) -> Iterator[Finding]:
+    """Nobody holds entries who is gone, and nobody holds them for long."""
+    idle = {name: seconds for name, _, seconds in look.consumers}
+    here = {one.consumer: one for one in workers}
+    found = False
+    for one in held:
+        holds = f"{one.consumer} holds {one.pending:,} pending, since {age(one.seconds)}"
+        if one.seconds > STUCK * config.claim_idle:
+            found = True
+            text = f"{holds} (the oldest is {one.oldest}), and no worker takes them over"
+            yield wrong(text, _start(config))
+        elif _gone(one.consumer, here, idle, config):
+            found = True
+            left = max(0.0, config.claim_idle - one.seconds)
+            text = f"{holds}, and is gone; a running worker takes them over in {age(left)}"
+            yield wrong(text, _start(config))
+    if not found:
+        yield ok(f"{look.pending:,} pending, none for long")
+
+
+def redelivered(often: Often | None, config: Config, cli: str) -> Iterator[Finding]:
+    """No entry comes back again and again: it may be what ends workers."""
+    if often is None or often.deliveries <= OFTEN:
+        yield ok("no entry comes back again and again")
+        return
+    text = f"{often.id} was delivered {often.deliveries} times, now to {often.consumer}"
+    yield wrong(
+        f"{text}: it may be what ends workers",
+        f"{cli} XRANGE {config.stream} {often.id} {often.id}",
+    )
+
+
+def _alive(one: state.State) -> bool:
+    return one.doing != state.STOPPED and state.alive(one.pid)
+
+
+def _gone(name: str, here: dict[str, state.State], idle: dict[str, float], config: Config) -> bool:
+    if name in here:
+        return not _alive(here[name])
+    return idle.get(name, 0.0) > config.watchdog
+
+
+def _start(config: Config) -> str:
+    """Return what starts workers: the supervisor that runs here, or else a pool."""
+    socket = config.run_path() / "supervisor.sock"
+    if socket.exists():
+        return f"supervisorctl -s unix://{socket} start worker:*"
+    return "graphwriter up"
+
+
+CHECKS = (consumers, workers_here, pending, redelivered)

@@ -1,4 +1,4 @@
-"""How spans of time, and texts that came from outside, are shown to people."""
+"""How spans of time, numbers, and texts that came from outside, are shown to people."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ def age(seconds: float) -> str:
     unit, size = next((u, s) for u, s, below in _UNITS if seconds < below or not below)
     digits = 1 if unit == "s" and seconds < 10 else 0
     return f"{seconds / size:.{digits}f} {unit}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return such as `1 entry`, `2 entries`, `10,000 events`."""
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else many}"
 
 
 def plain(cell: Any) -> str:

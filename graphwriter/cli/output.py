@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 
+from graphwriter.texts import counted as counted
 from graphwriter.texts import plain as plain
 
 T = TypeVar("T")
@@ -47,12 +48,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "n
 
 def _digits(cell: Any) -> bool:
     return str(cell).replace(",", "").replace(".", "").isdigit()
-
-
-def counted(number: int, noun: str) -> str:
-    """Return such as `1 entry`, `2 entries`, `10,000 events`."""
-    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number:,} {noun if number == 1 else many}"
 
 
 def utc(seconds: float) -> str:

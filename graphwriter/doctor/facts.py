@@ -154,6 +154,7 @@ _NEO4J: dict[str, Callable[[Graph], Any]] = {
     "neo4j_posts": lambda graph: graph.read(status.COUNTS["Post"])[0]["number"],
     "neo4j_foreign": neo4j.foreign,
     "neo4j_doubled": neo4j.doubled,
+    "neo4j_bare": neo4j.bare,
     "neo4j_ahead": neo4j.ahead,
 }
 

@@ -13,6 +13,7 @@ from graphwriter.graph import schema
 from graphwriter.graph.examining import Doubled, Foreign, State, Version
 from graphwriter.stream.examining import Group
 from graphwriter.stream.looking import Seen
+from graphwriter.texts import counted
 
 FLOOR = (5, 26)
 MENDED = "graphwriter backfill --all --rewrite"
@@ -27,20 +28,22 @@ def neo4j_version(neo4j_version: Version) -> Iterator[Finding]:
         yield ok(shown)
 
 
-def writable(neo4j_state: State | None, neo4j_writes: Answer, config: Config) -> Iterator[Finding]:
+def writable(
+    neo4j_state: State | None, neo4j_writes: Answer, neo4j_version: Version, config: Config
+) -> Iterator[Finding]:
     """The database is online and takes writes; a disk that is full refuses them."""
-    name = config.neo4j_database
+    name, error = config.neo4j_database, neo4j_writes.error
+    enterprise = neo4j_version.edition != "community"
     if neo4j_state and neo4j_state.status != "online":
         why = f": {neo4j_state.message}" if neo4j_state.message else ""
-        yield wrong(f"the database {name} is {neo4j_state.status}{why}", f"START DATABASE {name}")
+        start = f'cypher-shell "START DATABASE {name}"' if enterprise else "neo4j restart"
+        yield wrong(f"the database {name} is {neo4j_state.status}{why}", start, Unavailable())
     elif neo4j_state and neo4j_state.access == "read-only":
-        text = f"the database {name} is read-only"
-        yield wrong(
-            f"{text} (also by server.databases.read_only in neo4j.conf)",
-            f"ALTER DATABASE {name} SET ACCESS READ WRITE",
-            Unavailable(),
-        )
-    elif error := neo4j_writes.error:
+        mend = f'cypher-shell "ALTER DATABASE {name} SET ACCESS READ WRITE"'
+        if not enterprise:
+            mend = "grep read_only /etc/neo4j/neo4j.conf"
+        yield wrong(f"the database {name} is read-only: see its settings", mend, Unavailable())
+    elif error:
         mend = "df -h" if isinstance(error, Unavailable) else "export NEO4J_USER=neo4j"
         yield wrong(f"the database {name} refuses a write: {error}", mend, error)
     else:
@@ -62,7 +65,7 @@ def posts(neo4j_posts: int, look: Seen, groups: list[Group], config: Config) -> 
     own = next((one for one in groups if one.name == config.group), None)
     given = own is not None and own.delivered > (0, 0)
     if neo4j_posts or not given or look.pending or look.dead:
-        yield ok(f"{neo4j_posts:,} posts")
+        yield ok(counted(neo4j_posts, "post"))
         return
     text = f"the group has read events, but the database {config.neo4j_database} holds no post"
     yield wrong(f"{text}: workers write to another one?", "export NEO4J_URI=bolt://HOST:7687")
@@ -71,13 +74,13 @@ def posts(neo4j_posts: int, look: Seen, groups: list[Group], config: Config) -> 
 def foreign_posts(neo4j_foreign: Foreign) -> Iterator[Finding]:
     """Posts that another service made were adopted, so that their links meet ours."""
     number, ready = neo4j_foreign
-    left = f"{number - ready:,} posts of another service have no address: their events bring it"
     if ready:
-        yield wrong(
-            f"{ready:,} posts of another service are not adopted", "graphwriter schema adopt"
-        )
-    if number > ready:
-        yield wrong(left, "graphwriter backfill --all")
+        text = f"{counted(ready, 'post')} of another service not adopted"
+        yield wrong(text, "graphwriter schema adopt")
+    if left := number - ready:
+        brings = "its event brings it" if left == 1 else "their events bring it"
+        text = f"{counted(left, 'post')} of another service without an address: {brings}"
+        yield wrong(text, "graphwriter backfill --all")
     if not number:
         yield ok("no post of another service waits to be adopted")
 
@@ -85,11 +88,19 @@ def foreign_posts(neo4j_foreign: Foreign) -> Iterator[Finding]:
 def doubled_links(neo4j_doubled: list[Doubled]) -> Iterator[Finding]:
     """At most one link of each type leaves a post: more were written by something else."""
     for one in neo4j_doubled:
-        many = "post has" if one.posts == 1 else "posts have"
-        text = f"{one.posts:,} {many} more than one {one.type}, such as {one.example}"
+        text = f"{counted(one.posts, 'post')} with more than one {one.type}, such as {one.example}"
         yield wrong(f"{text}: another service writes them too", MENDED)
     if not neo4j_doubled:
         yield ok("no post has two links of a type")
 
 
-CHECKS = (neo4j_version, writable, constraints, posts, foreign_posts, doubled_links)
+def bare_ids(neo4j_bare: int) -> Iterator[Finding]:
+    """A message is one node: a producer that sends bare chat ids makes a second one."""
+    if neo4j_bare:
+        text = f"{counted(neo4j_bare, 'message')} there twice, with a bare and a marked chat id"
+        yield wrong(f"{text}; what a producer has to send:", "graphwriter schema event")
+    else:
+        yield ok("no message is there with a bare and a marked chat id")
+
+
+CHECKS = (neo4j_version, writable, constraints, posts, foreign_posts, doubled_links, bare_ids)

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
 
+from graphwriter import state
 from graphwriter.config import Config
 from graphwriter.doctor.finding import Finding, ok, wrong
 from graphwriter.stream import DeadLetter
 from graphwriter.stream.examining import Ends, Group
 from graphwriter.stream.looking import Seen
-from graphwriter.texts import age
+from graphwriter.texts import age, counted
 
 
 def events(look: Seen, config: Config) -> Iterator[Finding]:
@@ -24,8 +25,10 @@ def events(look: Seen, config: Config) -> Iterator[Finding]:
         yield wrong(f"{text}, or it has another name", "export GRAPH_WRITER_STREAM=NAME")
 
 
-def group(look: Seen, groups: list[Group], config: Config) -> Iterator[Finding]:
-    """The consumer group is there; workers make it when they start."""
+def group(
+    look: Seen, groups: list[Group], workers: list[state.State], config: Config
+) -> Iterator[Finding]:
+    """The consumer group is there; workers make it once both servers answer."""
     if look.group_exists:
         yield ok(f"{config.group} is there")
         return
@@ -34,6 +37,9 @@ def group(look: Seen, groups: list[Group], config: Config) -> Iterator[Finding]:
     if near := get_close_matches(config.group, others, 1):
         mend = f"export GRAPH_WRITER_CONSUMER_GROUP={near[0]}"
         yield wrong(f"{text}, but {', '.join(others[:3])} is", mend)
+    elif any(state.alive(one.pid) for one in workers if one.doing != state.STOPPED):
+        text = f"{text} yet: the workers make it once both servers answer them"
+        yield wrong(text, "graphwriter status --watch")
     else:
         yield wrong(f"{text}: no worker has started yet", "graphwriter up")
 
@@ -46,10 +52,8 @@ def trimmed(
     if ends is None or own is None:
         yield ok("nothing to lose: there is no group yet")
     elif look.trimmed_unread:
-        number = f"{look.trimmed_unread:,}"
-        yield wrong(
-            f"{number} entries were trimmed before they were read, and are lost; {ONLY}", TRIM
-        )
+        number = counted(look.trimmed_unread, "entry")
+        yield wrong(f"{number} trimmed before they were read, and lost; {ONLY}", TRIM)
     elif ends.deleted and ends.deleted > own.delivered:
         last = "-".join(map(str, ends.deleted))
         text = f"entries up to {last} were deleted before they were read, and are lost"
@@ -92,8 +96,9 @@ def dead_letters(look: Seen, letters: tuple[DeadLetter, ...]) -> Iterator[Findin
         return
     reasons = Counter(letter.reason for letter in letters)
     newest = ", ".join(f"{number} {word}" for word, number in reasons.most_common())
-    many = "s" * (look.dead > 1)
-    yield wrong(f"{look.dead:,} dead letter{many}; the newest: {newest}", "graphwriter dead list")
+    yield wrong(
+        f"{counted(look.dead, 'dead letter')}; the newest: {newest}", "graphwriter dead list"
+    )
 
 
 CHECKS = (events, group, trimmed, trimmed_pending, backlog, dead_letters)

@@ -33,6 +33,12 @@ _DATABASE: LiteralString = """
 SHOW DATABASES YIELD name, aliases, access, currentStatus, requestedStatus, statusMessage
 WHERE name = $name OR $name IN aliases
 """
+_BARE: LiteralString = """
+MATCH (m:Message) WHERE m.tg_channel_id > 0 WITH m LIMIT $most
+WHERE EXISTS { (:Message {tg_channel_id: -1000000000000 - m.tg_channel_id,
+  telegram_message_id: m.telegram_message_id}) }
+RETURN count(m) AS number
+"""
 
 
 class Version(NamedTuple):
@@ -103,3 +109,11 @@ def foreign(graph: Graph) -> Foreign:
 def doubled(graph: Graph) -> list[Doubled]:
     """Count the posts with a link too many, among the first 200,000."""
     return [Doubled(**row) for row in graph.read(_DOUBLED, most=MOST)]
+
+
+def bare(graph: Graph) -> int:
+    """Count the messages of a bare channel id beside that of the marked one, of the first 200,000.
+
+    A positive id is a private chat's, so most graphs have none.
+    """
+    return int(graph.read(_BARE, most=MOST)[0]["number"])

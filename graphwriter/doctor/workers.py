@@ -101,7 +101,7 @@ def _start(config: Config) -> str:
     """Return what starts workers: the supervisor that runs here, or else a pool."""
     socket = config.run_path() / "supervisor.sock"
     if socket.exists():
-        return f"supervisorctl -s unix://{socket} start worker:*"
+        return f"supervisorctl -s unix://{socket} start 'worker:*'"
     return "graphwriter up"
 
 

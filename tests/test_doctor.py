@@ -43,6 +43,7 @@ from graphwriter.stream import Stream, acl
 from graphwriter.writer import Writer
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
+PAGE = Path(__file__).parent.parent / "docs" / "troubleshooting.md"
 HOOKS = Path(__file__).parent / "faults" / "hooks"
 NOWHERE = {"REDIS_URL": "redis://127.0.0.1:1/0", "NEO4J_URI": "bolt://127.0.0.1:1"}
 SECRET = "planted-s3cret"
@@ -240,8 +241,8 @@ def test_dead_letters_are_named_and_the_worker_that_stopped_for_them(
     findings = found(environ)
     said = "3 dead letters", "2 not_json, 1 schema_version"
     assert named(findings, "dead letters", *said) == "graphwriter dead list"
-    said = "w-00", "ended", "3 of 3 entries became dead letters"
-    assert named(findings, "workers here", *said) == "graphwriter dead list"
+    mend = named(findings, "workers here", "w-00", "3 of 3 entries became dead letters")
+    assert mend == "graphwriter dead list"
 
 
 def test_what_is_wrong_with_the_graph_is_named_and_mended(
@@ -293,22 +294,25 @@ def test_what_is_wrong_with_the_graph_is_named_and_mended(
 
 @pytest.fixture(scope="module")
 def read_only() -> Iterator[Neo4j]:
-    """A server with a password whose database takes no writes."""
+    """A server with a password that was read-only before its database was made."""
+    settings = {"server.databases.read_only": "neo4j"}
     with folder() as data:
-        server = Neo4j(data=data, version=embedded_version(), password="right-one")
-        with started(server):  # it cannot make its database when it is read-only
-            pass
-        server.settings = {"server.databases.read_only": "neo4j"}
+        server = Neo4j(
+            data=data, version=embedded_version(), password="right-one", settings=settings
+        )
         with started(server):
             yield server
 
 
-def test_a_neo4j_that_refuses_is_named(read_only: Neo4j, environ: Environ) -> None:
+def test_a_neo4j_that_refuses_is_named(read_only: Neo4j, tmp_path: Path) -> None:
     """The password, the database, the write."""
-    there = environ | {"NEO4J_URI": read_only.url, "NEO4J_USER": "neo4j"}
+    there = NOWHERE | {"NEO4J_URI": read_only.url, "NEO4J_USER": "neo4j"}
+    there["GRAPH_WRITER_RUN_DIR"] = str(tmp_path / "run")
     right = there | {"NEO4J_PASSWORD": "right-one"}
     findings = found(right)
-    mend = named(findings, "writable", "the database neo4j is read-only")
+    named(findings, "neo4j", "DatabaseUnavailable")
+    assert named(findings, "database", "is offline") == "neo4j restart"
+    mend = named(findings, "database", "the database neo4j is read-only")
     assert mend == "grep read_only /etc/neo4j/neo4j.conf"
     assert max(one.code for one in findings) == EXIT_UNAVAILABLE
     findings = found(right | {"NEO4J_DATABASE": "posts"})
@@ -331,6 +335,18 @@ def test_servers_that_are_away_are_named_in_80_columns() -> None:
     for words in ("Redis at 127.0.0.1:1/0", 'redis-cli -u "$REDIS_URL" PING', "Neo4j at bolt:",
                   "PostgreSQL at 127.0.0.1:1/d", "(redis clock, redis version"):  # fmt: skip
         assert words in done.stdout, words
+
+
+def test_urls_that_are_none_are_named() -> None:
+    """Their passwords are not shown."""
+    findings = found({
+        "REDIS_URL": f"https://u:{SECRET}@127.0.0.1", "NEO4J_URI": "bolt://u:p@127.0.0.1",
+        "DATABASE_URL": f"mysql://u:{SECRET}@127.0.0.1",
+    })  # fmt: skip
+    for server, variable in (("redis", "REDIS"), ("neo4j", "NEO4J"), ("postgres", "DATABASE")):
+        assert f"export {variable}_UR" in named(findings, server, variable)
+    assert SECRET not in str(findings)
+    assert max(one.code for one in findings) == EXIT_CONFIG
 
 
 def test_servers_that_never_answer_do_not_hold_it(
@@ -419,18 +435,18 @@ def test_settings_that_do_not_fit_are_all_named() -> None:
     assert max(one.code for one in findings) == EXIT_CONFIG
 
 
-def test_every_command_that_it_names_exists() -> None:
+def test_every_command_that_it_and_its_page_name_exists() -> None:
     """With its options."""
     source = "".join(path.read_text() for path in Path(doctor.__file__).parent.glob("*.py"))
-    lines = set(re.findall(r"\"graphwriter ([a-z -]+)\"", source))
-    assert len(lines) > 6
+    lines = re.findall(r"\"graphwriter ([a-z -]+)\"", source)
+    lines += re.findall(r"^    graphwriter ([^#\n]+)", PAGE.read_text(), re.MULTILINE)
+    assert len(lines) > 15
     for line in lines:
         group: click.Command = main
         for word in line.split():
             if word.startswith("--"):
                 assert word in {option for one in group.params for option in one.opts}, line
-            else:
-                assert isinstance(group, click.Group), line
+            elif isinstance(group, click.Group):
                 below = group.get_command(click.Context(group), word)
                 assert below is not None, line
                 group = below
@@ -441,7 +457,7 @@ def test_the_commands_of_the_troubleshooting_page_run(
 ) -> None:
     """Each query of the page, and each command of redis-cli, on a stream with a pending entry."""
     take(redis_client, "vm2-01", 1)
-    page = (Path(__file__).parent.parent / "docs" / "troubleshooting.md").read_text()
+    page = PAGE.read_text()
     queries = re.findall(r"```cypher\n(.*?)```", page, re.DOTALL)
     asked = re.findall(r"^    redis-cli -u \"\$REDIS_URL\" ([^#\n]+)", page, re.MULTILINE)
     assert len(queries) > 4
@@ -450,4 +466,4 @@ def test_the_commands_of_the_troubleshooting_page_run(
         driver.execute_query(query, database_="neo4j")
     client: Any = redis_client
     for line in asked:
-        client.execute_command(*shlex.split(line.replace("ID", group[0].decode())))
+        client.execute_command(*shlex.split(re.sub(r"\bID\b", group[0].decode(), line)))

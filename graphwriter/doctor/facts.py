@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -58,7 +59,7 @@ def gather(
         "now": time.time(),
     }
     threads = [
-        threading.Thread(target=ask, args=(config, facts), daemon=True)
+        threading.Thread(target=_tried, args=(ask, config, facts), daemon=True)
         for ask in (_ask_redis, _ask_neo4j, _ask_postgres)
     ]
     for thread in threads:
@@ -87,19 +88,23 @@ def _ask_redis(config: Config, facts: Facts) -> None:
 
 
 def _ask_neo4j(config: Config, facts: Facts) -> None:
-    user = config.neo4j_user if config.neo4j_password is not None else None
-    with_limits = {"timeout": BUSY, "retry": 0.0, "connect": PATIENCE}
-    graph = Graph(
-        config.neo4j_uri, user, config.neo4j_password, config.neo4j_database, **with_limits
-    )
-    try:
+    with closing(_graph(config, config.neo4j_database)) as graph:
         facts["neo4j"] = answer(graph.uri, graph.check)
-        if facts["neo4j"].error is not None:
-            return _skip(facts, _NEO4J, "Neo4j")
-        for name, ask in _NEO4J.items():
-            facts[name] = _tried(ask, graph)
-    finally:
-        graph.close()
+        if facts["neo4j"].error is None:
+            for name, ask in _NEO4J.items():
+                facts[name] = _tried(ask, graph)
+            return
+    _skip(facts, _NEO4J, "Neo4j")
+    if "DatabaseUnavailable" in str(facts["neo4j"].error):
+        with closing(_graph(config, "system")) as graph:  # which knows how the others are
+            facts["neo4j_version"] = _tried(neo4j.version, graph)
+            facts["neo4j_state"] = _tried(neo4j.state, graph, config.neo4j_database)
+
+
+def _graph(config: Config, database: str) -> Graph:
+    user = config.neo4j_user if config.neo4j_password is not None else None
+    limits = {"timeout": BUSY, "retry": 0.0, "connect": PATIENCE}
+    return Graph(config.neo4j_uri, user, config.neo4j_password, database, **limits)
 
 
 def _ask_postgres(config: Config, facts: Facts) -> None:
@@ -148,7 +153,7 @@ _REDIS: dict[str, Callable[[Client, Config], Any]] = {
 }
 _NEO4J: dict[str, Callable[[Graph], Any]] = {
     "neo4j_version": neo4j.version,
-    "neo4j_state": neo4j.state,
+    "neo4j_state": lambda graph: neo4j.state(graph, graph.database),
     "neo4j_writes": lambda graph: answer(graph.uri, lambda: neo4j.probe(graph)),
     "neo4j_missing": schema.missing,
     "neo4j_posts": lambda graph: graph.read(status.COUNTS["Post"])[0]["number"],

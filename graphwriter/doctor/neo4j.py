@@ -28,26 +28,35 @@ def neo4j_version(neo4j_version: Version) -> Iterator[Finding]:
         yield ok(shown)
 
 
-def writable(
-    neo4j_state: State | None, neo4j_writes: Answer, neo4j_version: Version, config: Config
+def database(
+    neo4j_state: State | None, neo4j_version: Version, config: Config
 ) -> Iterator[Finding]:
-    """The database is online and takes writes; a disk that is full refuses them."""
-    name, error = config.neo4j_database, neo4j_writes.error
+    """The database is online, and set up to be written to."""
+    name = config.neo4j_database
     enterprise = neo4j_version.edition != "community"
-    if neo4j_state and neo4j_state.status != "online":
+    if neo4j_state is None:
+        yield ok(f"the server does not list the database {name} for us")
+        return
+    if neo4j_state.status != "online":
         why = f": {neo4j_state.message}" if neo4j_state.message else ""
-        start = f'cypher-shell "START DATABASE {name}"' if enterprise else "neo4j restart"
-        yield wrong(f"the database {name} is {neo4j_state.status}{why}", start, Unavailable())
-    elif neo4j_state and neo4j_state.access == "read-only":
-        mend = f'cypher-shell "ALTER DATABASE {name} SET ACCESS READ WRITE"'
+        mend = f'cypher-shell -d system "START DATABASE {name}"' if enterprise else "neo4j restart"
+        yield wrong(f"the database {name} is {neo4j_state.status}{why}", mend, Unavailable())
+    if neo4j_state.access == "read-only":
+        mend = f'cypher-shell -d system "ALTER DATABASE {name} SET ACCESS READ WRITE"'
         if not enterprise:
             mend = "grep read_only /etc/neo4j/neo4j.conf"
-        yield wrong(f"the database {name} is read-only: see its settings", mend, Unavailable())
-    elif error:
+        yield wrong(f"the database {name} is read-only by its settings", mend, Unavailable())
+    elif neo4j_state.status == "online":
+        yield ok(f"the database {name} is online, and read-write")
+
+
+def writable(neo4j_writes: Answer, config: Config) -> Iterator[Finding]:
+    """A write is taken: made, and rolled back. A disk that is full refuses it."""
+    if error := neo4j_writes.error:
         mend = "df -h" if isinstance(error, Unavailable) else "export NEO4J_USER=neo4j"
-        yield wrong(f"the database {name} refuses a write: {error}", mend, error)
+        yield wrong(f"the database {config.neo4j_database} refuses a write: {error}", mend, error)
     else:
-        yield ok(f"the database {name} takes writes")
+        yield ok(f"the database {config.neo4j_database} takes writes")
 
 
 def constraints(neo4j_missing: list[str]) -> Iterator[Finding]:
@@ -103,4 +112,13 @@ def bare_ids(neo4j_bare: int) -> Iterator[Finding]:
         yield ok("no message is there with a bare and a marked chat id")
 
 
-CHECKS = (neo4j_version, writable, constraints, posts, foreign_posts, doubled_links, bare_ids)
+CHECKS = (
+    neo4j_version,
+    database,
+    writable,
+    constraints,
+    posts,
+    foreign_posts,
+    doubled_links,
+    bare_ids,
+)

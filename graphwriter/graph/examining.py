@@ -78,9 +78,9 @@ def version(graph: Graph) -> Version:
     return Version(kernel["versions"][0], kernel["edition"])
 
 
-def state(graph: Graph) -> State | None:
-    """Return how the database is; None where the server does not list it for us."""
-    rows = graph.read(_DATABASE, name=graph.database.lower())
+def state(graph: Graph, database: str) -> State | None:
+    """Return how a database is; None where the server does not list it for us."""
+    rows = graph.read(_DATABASE, name=database.lower())
     if not rows:
         return None
     row = rows[0]

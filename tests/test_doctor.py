@@ -389,6 +389,9 @@ def test_with_least_rights_it_says_what_it_may_not_ask(
         }  # fmt: skip
         assert denied["redis clock"].mend == f"redis-cli ACL SETUSER {user} +time"
         named(findings, "consumers", "no worker is alive")
+        refused = found(environ | {"REDIS_URL": at.replace(SECRET, "another")})
+        mend = named(refused, "redis", "refuses us")
+        assert mend == "unset REDIS_URL; export REDIS_URL_FILE=/run/secrets/redis"
         client.execute_command("ACL", "SETUSER", user, "+time", "+info", "+config|get")
         assert {one.level for one in found(environ | {"REDIS_URL": at})} == {"wrong"}
     finally:
@@ -465,5 +468,6 @@ def test_the_commands_of_the_troubleshooting_page_run(
     for query in queries:
         driver.execute_query(query, database_="neo4j")
     client: Any = redis_client
+    client.response_callbacks.clear()  # as redis-cli: it does not read what it shows
     for line in asked:
         client.execute_command(*shlex.split(re.sub(r"\bID\b", group[0].decode(), line)))

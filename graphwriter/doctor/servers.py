@@ -16,7 +16,7 @@ CLOCK = "timedatectl set-ntp true"
 def redis(redis: Answer, cli: str, config: Config) -> Iterator[Finding]:
     """Redis answers, and knows our user."""
     given = config.redis_url != default("redis_url")
-    yield _answers(redis, f"{cli} PING", "REDIS_URL", given, "redis://USER:PASSWORD@HOST:6379/0")
+    yield _answers(redis, f"{cli} PING", "REDIS_URL", given, "redis://HOST:6379/0")
 
 
 def neo4j(neo4j: Answer, config: Config) -> Iterator[Finding]:
@@ -36,7 +36,7 @@ def postgres(postgres: Answer | None) -> Iterator[Finding]:
     if postgres is None:
         yield ok("DATABASE_URL is not set: only a backfill needs it")
     else:
-        form = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+        form = "postgresql://HOST:5432/DATABASE"
         yield _answers(postgres, 'psql "$DATABASE_URL" -c "SELECT 1"', "DATABASE_URL", True, form)
 
 
@@ -46,7 +46,10 @@ def _answers(answer: Answer, mend: str, variable: str, given: bool, form: str) -
     if not given:
         said = f"{answer.error} ({variable} has its default)"
         return wrong(said, f"export {variable}={form}", answer.error)
-    if isinstance(answer.error, ConfigError):
+    if isinstance(answer.error, ConfigError) and "refuses us" in str(answer.error):
+        secret = variable.partition("_")[0].lower()  # a password belongs into a file
+        mend = f"unset {variable}; export {variable}_FILE=/run/secrets/{secret}"
+    elif isinstance(answer.error, ConfigError):
         mend = f"export {variable}={form}"
     return wrong(str(answer.error), mend, answer.error)
 

@@ -20,6 +20,7 @@ ALIKE = {
     "POSTGRES_URL": "DATABASE_URL",
 }
 TIED = ("timeout", "retry", "watchdog", "claim_idle", "stop_wait")
+OURS = ("redis", "bolt", "neo4j", "postgres")  # another scheme is another finding
 FEW, MANY = 10, 10_000  # events of a batch
 
 
@@ -80,7 +81,8 @@ def exposed_links(config: Config) -> Iterator[Finding]:
     """Nobody on the way can read along or answer in a server's place."""
     found = False
     for name in ("redis_url", "neo4j_uri", "database_url"):
-        if said := links.exposed(getattr(config, name) or ""):
+        url = getattr(config, name) or ""
+        if url.startswith(OURS) and (said := links.exposed(url)):
             found = True
             must = "; GRAPH_WRITER_REQUIRE_TLS is set, so nothing starts"
             text = f"{name.upper()} {said}{must if config.require_tls else ''}"

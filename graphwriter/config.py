@@ -154,16 +154,11 @@ class Config:
         """
         if self.require_tls and (exposed := self.exposed()):
             yield _not_safe(exposed)
-        longest = self.timeout + self.retry
+        longest, tied = self.timeout + self.retry, "GRAPH_WRITER_TIMEOUT + _RETRY"
         for name, value, other, bound in (
-            ("GRAPH_WRITER_WATCHDOG", self.watchdog, "GRAPH_WRITER_TIMEOUT + _RETRY", longest),
+            ("GRAPH_WRITER_WATCHDOG", self.watchdog, tied, longest),
             ("GRAPH_WRITER_CLAIM_IDLE", self.claim_idle, "GRAPH_WRITER_WATCHDOG", self.watchdog),
-            (
-                "GRAPH_WRITER_STOP_WAIT",
-                self.stop_wait,
-                "twice GRAPH_WRITER_TIMEOUT + _RETRY",
-                2 * longest,
-            ),
+            ("GRAPH_WRITER_STOP_WAIT", self.stop_wait, f"twice {tied}", 2 * longest),
         ):
             if value <= bound:
                 yield f"{name} is {value:g} s, but must be above {other}, which is {bound:g} s"

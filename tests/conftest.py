@@ -10,6 +10,7 @@ pytest_plugins = [
     "fix_postgres",
     "fix_proxy",
     "fix_valkey",
+    "fix_doctor",  # which imports others of them
 ]
 
 

@@ -16,7 +16,8 @@ from graphwriter.stream.looking import Seen
 from graphwriter.texts import counted
 
 FLOOR = (5, 26)
-MENDED = "graphwriter backfill --all --rewrite"
+FROM_STREAM = "graphwriter verify stream --repair"
+FROM_POSTGRES = "graphwriter backfill --all --rewrite"
 
 
 def neo4j_version(neo4j_version: Version) -> Iterator[Finding]:
@@ -94,11 +95,12 @@ def foreign_posts(neo4j_foreign: Foreign) -> Iterator[Finding]:
         yield ok("no post of another service waits to be adopted")
 
 
-def doubled_links(neo4j_doubled: list[Doubled]) -> Iterator[Finding]:
+def doubled_links(neo4j_doubled: list[Doubled], config: Config) -> Iterator[Finding]:
     """At most one link of each type leaves a post: more were written by something else."""
+    mend = FROM_POSTGRES if config.database_url else FROM_STREAM
     for one in neo4j_doubled:
         text = f"{counted(one.posts, 'post')} with more than one {one.type}, such as {one.example}"
-        yield wrong(f"{text}: another service writes them too", MENDED)
+        yield wrong(f"{text}: another service writes them too", mend)
     if not neo4j_doubled:
         yield ok("no post has two links of a type")
 

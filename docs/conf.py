@@ -1,0 +1,49 @@
+"""The site: `make docs` builds it from these pages into build/docs, with every warning an error."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from graphwriter import __version__
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "graphwriter"
+release = __version__
+html_title = f"graphwriter {release}"
+extensions = ["myst_parser"]
+root_doc = "index"
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme_options = {"navigation_with_keys": True}
+html_show_sphinx = False
+html_copy_source = False
+pygments_style = "friendly"
+pygments_dark_style = "github-dark"
+highlight_language = "none"
+
+myst_heading_anchors = 3
+# A page that the list on the front page names may come later; one that it does not name is an error.
+suppress_warnings = ["toc.not_readable"]
+
+# Pages that lie beside docs/, and where the site has them.
+_OUTSIDE = {
+    "../README.md": "index.md",
+    "../SECURITY.md": "security.md",
+    "../CONTRIBUTING.md": "contributing.md",
+    "../CHANGELOG.md": "changelog.md",
+    "../bench/README.md": "bench.md",
+}
+
+
+def _inside(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa: ARG001 - Sphinx's signature
+    source[0] = re.sub(r"(?<=\]\()\.\./[\w/]+\.md", lambda m: _OUTSIDE[m[0]], source[0])
+
+
+def setup(app: Sphinx) -> None:
+    """Let links to the pages beside docs/ lead to their places in the site."""
+    app.connect("source-read", _inside)

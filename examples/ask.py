@@ -18,7 +18,7 @@ try:
     with GraphDatabase.driver(uri, auth=(user, password) if password else None) as driver:
         driver.verify_connectivity()
         with driver.session(database=database) as session:
-            result = session.run(sys.argv[1])  # type: ignore[arg-type] - it is yours, not ours
+            result = session.run(sys.argv[1])
             print(*result.keys(), sep="\t")
             for row in result:
                 print(*row, sep="\t")

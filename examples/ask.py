@@ -14,8 +14,9 @@ from neo4j.exceptions import DriverError, Neo4jError
 uri = os.environ.get("NEO4J_URI", "bolt://127.0.0.1:7687")
 user, password = os.environ.get("NEO4J_USER", "neo4j"), os.environ.get("NEO4J_PASSWORD")
 database = os.environ.get("NEO4J_DATABASE", "neo4j")
+auth = (user, password) if password else None
 try:
-    with GraphDatabase.driver(uri, auth=(user, password) if password else None) as driver:
+    with GraphDatabase.driver(uri, auth=auth, notifications_min_severity="OFF") as driver:
         driver.verify_connectivity()
         with driver.session(database=database) as session:
             result = session.run(sys.argv[1])

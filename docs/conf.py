@@ -29,7 +29,7 @@ highlight_language = "none"
 
 myst_heading_anchors = 3
 # The front page may name a page that is still to come; one that it does not name is an error.
-# Colours are a guess of Pygments, which knows no negative number in Cypher: tests parse the examples.
+# Pygments knows no negative number in Cypher; what an example must be, tests look at.
 suppress_warnings = ["toc.not_readable", "misc.highlighting_failure"]
 
 # Pages that lie beside docs/, and where the site has them.

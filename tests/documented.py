@@ -66,11 +66,13 @@ def commands() -> list[Command]:
 def lines(text: str) -> Iterator[tuple[str, ...]]:
     """The commands of a text that start one of PROGRAMS, without variables and pipes.
 
-    A quoted argument may go on over several lines.
+    A quoted argument may go on over several lines. What follows "> " is typed within redis-cli.
     """
     rest = text.replace("\\\n", " ").splitlines()
     while rest:
         line = rest.pop(0)
+        if line.startswith("> "):
+            yield "redis-cli", *line.split()[1:]
         if _program(line) is None:
             continue
         while (words := _split(line)) is None and rest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphwriter import __version__
@@ -43,7 +44,14 @@ _OUTSIDE = {
 
 
 def _inside(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa: ARG001 - Sphinx's signature
-    source[0] = re.sub(r"(?<=\]\()\.\./[\w/]+\.md", lambda m: _OUTSIDE[m[0]], source[0])
+    source[0] = re.sub(r"\[([^\]]*)\]\((\.\./[^)#]+)(#[^)]*)?\)", _link, source[0])
+
+
+def _link(found: re.Match[str]) -> str:
+    text, target, anchor = found.groups()
+    if (Path(__file__).parent / target).is_dir():
+        return text  # a site has nothing to show for it; a file it hands out
+    return f"[{text}]({_OUTSIDE.get(target, target)}{anchor or ''})"
 
 
 def setup(app: Sphinx) -> None:

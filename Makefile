@@ -3,7 +3,7 @@ PYTHON ?= python3
 EXPORT ?=
 BIN := .venv/bin
 
-.PHONY: demo test lint types bench bench-full faults lock clean
+.PHONY: demo test lint types docs bench bench-full faults lock clean
 
 demo: .venv/installed
 	@$(BIN)/graphwriter demo $(EXPORT)
@@ -21,6 +21,16 @@ types: .venv/installed
 	@$(BIN)/mypy graphwriter tests
 	@$(BIN)/mypy bench/*.py
 	@$(BIN)/mypy examples
+
+# The site, in build/docs: a warning is an error, and so is anything that it would fetch from elsewhere.
+docs: .venv/docs
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+	@! grep -rlE '<(script|link|img)[^>]+(src|href)="(https?:)?//' build/docs --include='*.html'
+	@echo "build/docs/index.html"
+
+.venv/docs: .venv/installed
+	@$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
 
 # The fuzz, the soak and the long fault campaign, an hour: FAULTS="--seed 7 --faults 50" for others.
 FAULTS ?= --faults 200 --events 100000

@@ -81,7 +81,7 @@ def test_every_dependency_has_a_reason() -> None:
     """setup.cfg asks for nothing that docs/dependencies.md does not name."""
     reasons = (ROOT / "docs" / "dependencies.md").read_text()
     for block in re.findall(
-        r"(?:install_requires|embedded|telethon|test|lint) =\n((?:    .+\n)+)", _setup()
+        r"(?:install_requires|embedded|telethon|test|docs|lint) =\n((?:    .+\n)+)", _setup()
     ):
         for name in re.findall(r"^    ([a-z0-9-]+)", block, re.MULTILINE):
             assert name in reasons or name == "graphwriter", name

@@ -11,7 +11,7 @@ from graphwriter.config import Config
 @click.command("acl", context_settings=CONTEXT)
 @settings(*(name for name in REDIS if name != "redis_url"))
 def command(config: Config) -> None:
-    """Print an ACL file for Redis 7 or Valkey: worker, producer, operator, watcher.
+    """Print an ACL file for Redis 7.2 or Valkey: worker, producer, operator, watcher.
 
     The watcher is for `graphwriter status` and exporters. No user has a password yet: give each one
     with `ACL SETUSER graphwriter-worker >password`, then save with `ACL SAVE`.

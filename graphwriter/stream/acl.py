@@ -11,7 +11,7 @@ _SCRIPTS = "+eval +evalsha +script|load"
 
 
 def users(stream: str, group: str) -> list[str]:
-    """Return a line of an ACL file for each role, of a Redis of 7 or a Valkey.
+    """Return a line of an ACL file for each role, of a Redis of 7.2 or a Valkey.
 
     None has a password: nobody can log in as one until `ACL SETUSER name >password`. Writing dead
     letters, which their script does within the server, is all that a worker may add.

@@ -1,0 +1,27 @@
+"""Ask the graph: python examples/ask.py "MATCH (p:Post) RETURN count(p) AS posts"
+
+It prints a line a row. The Neo4j is that of NEO4J_URI; Neo4j Browser and cypher-shell do the same.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from neo4j import GraphDatabase
+from neo4j.exceptions import DriverError, Neo4jError
+
+uri = os.environ.get("NEO4J_URI", "bolt://127.0.0.1:7687")
+user, password = os.environ.get("NEO4J_USER", "neo4j"), os.environ.get("NEO4J_PASSWORD")
+database = os.environ.get("NEO4J_DATABASE", "neo4j")
+auth = (user, password) if password else None
+try:
+    with GraphDatabase.driver(uri, auth=auth, notifications_min_severity="OFF") as driver:
+        driver.verify_connectivity()
+        with driver.session(database=database) as session:
+            result = session.run(sys.argv[1])
+            print(*result.keys(), sep="\t")
+            for row in result:
+                print(*row, sep="\t")
+except (DriverError, Neo4jError) as error:
+    sys.exit(f"{uri}: {error}")

@@ -90,13 +90,18 @@ def test_a_worker_that_does_not_get_on_is_named(environ: Environ, group: list[by
     assert named(found(environ), "run directory", "only we") == f"chmod 700 {run}"
 
 
-def test_a_stream_or_group_of_another_name_is_named(environ: Environ, group: list[bytes]) -> None:
+def test_a_stream_or_group_of_another_name_is_named(
+    environ: Environ, redis_client: redis.Redis, group: list[bytes]
+) -> None:
     findings = found(environ | {"GRAPH_WRITER_CONSUMER_GROUP": "graph-writer"})
     mend = named(findings, "group", "graph-writer is not there, but graph_writer is")
     assert mend == "export GRAPH_WRITER_CONSUMER_GROUP=graph_writer"
     findings = found(environ | {"GRAPH_WRITER_STREAM": "stream:post:parsed"})
     named(findings, "events", "nothing was ever added to the stream stream:post:parsed")
     assert named(findings, "group", "is not there: no worker") == "graphwriter up"
+    redis_client.set("posts", "no stream")
+    findings = found(environ | {"GRAPH_WRITER_STREAM": "posts"})
+    assert named(findings, "events", "WRONGTYPE") == "export GRAPH_WRITER_STREAM=NAME"
     assert not Path(environ["GRAPH_WRITER_RUN_DIR"]).exists(), "it makes nothing"
 
 
@@ -167,17 +172,13 @@ def test_what_is_wrong_with_the_graph_is_named_and_mended(
         "(:Post {post_id: 'f8'}), (p:Message:Post {post_id: 'f7', tg_channel_id: 5, "
         "telegram_message_id: 7}), (p)-[:REPLIES_TO]->(:Message {tg_channel_id: 5, "
         "telegram_message_id: 6}), (p)-[:REPLIES_TO]->(:Message {tg_channel_id: 5, "
-        "telegram_message_id: 5})",
+        "telegram_message_id: 5}), (:Message {tg_channel_id: 77, telegram_message_id: 1}), "
+        "(:Message {tg_channel_id: -1000000000077, telegram_message_id: 1})",
         database_="neo4j",
     )
     findings = found(environ)
     assert named(findings, "constraints", "graphwriter_post_id") == "graphwriter schema apply"
-    driver.execute_query(
-        "MERGE (:Message {tg_channel_id: 77, telegram_message_id: 1}) "
-        "MERGE (:Message {tg_channel_id: -1000000000077, telegram_message_id: 1})",
-        database_="neo4j",
-    )
-    named(found(environ), "bare ids", "1 message there twice")
+    named(findings, "bare ids", "1 message there twice")
     adopt = named(findings, "foreign posts", "1 post of another service", "not adopted")
     named(findings, "foreign posts", "1 post of another service", "without an address")
     named(findings, "doubled links", "1 post with more than one REPLIES_TO, such as f7")

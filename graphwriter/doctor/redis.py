@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import Any
 
 from graphwriter.doctor.finding import Finding, ok, wrong
@@ -27,7 +28,7 @@ def redis_role(redis_info: dict[str, Any]) -> Iterator[Finding]:
     """Redis is a primary, and has loaded its data."""
     if redis_info.get("role") in ("slave", "replica"):
         at = f"redis://{redis_info.get('master_host')}:{redis_info.get('master_port')}/0"
-        yield wrong("Redis is a replica, which takes no writes", f"export REDIS_URL={at}")
+        yield wrong("Redis is a replica, which takes no writes", f"export REDIS_URL={quote(at)}")
     elif redis_info.get("loading"):
         yield wrong("Redis still loads its data from disk: wait", "graphwriter doctor")
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
+from shlex import quote
 
 from graphwriter import links
 from graphwriter.config import Config
@@ -109,7 +110,7 @@ def run_directory(config: Config) -> Iterator[Finding]:
     try:
         config.directory()
     except ConfigError as error:
-        yield _wrong(str(error), f"chmod 700 {path}")
+        yield _wrong(str(error), f"chmod 700 {quote(str(path))}")
     else:
         yield ok(str(path))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
+from shlex import quote
 
 from graphwriter import state
 from graphwriter.config import Config
@@ -35,7 +36,7 @@ def group(
     others = [one.name for one in groups]
     text = f"the consumer group {config.group} is not there"
     if near := get_close_matches(config.group, others, 1):
-        mend = f"export GRAPH_WRITER_CONSUMER_GROUP={near[0]}"
+        mend = f"export GRAPH_WRITER_CONSUMER_GROUP={quote(near[0])}"
         yield wrong(f"{text}, but {', '.join(others[:3])} is", mend)
     elif any(state.alive(one.pid) for one in workers if one.doing != state.STOPPED):
         text = f"{text} yet: the workers make it once both servers answer them"

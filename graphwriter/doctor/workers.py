@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from graphwriter import state, status
 from graphwriter.config import Config
@@ -83,7 +84,7 @@ def redelivered(often: Often | None, config: Config, cli: str) -> Iterator[Findi
     text = f"{often.id} was delivered {often.deliveries} times, now to {often.consumer}"
     yield wrong(
         f"{text}: it may be what ends workers",
-        f"{cli} XRANGE {config.stream} {often.id} {often.id}",
+        f"{cli} XRANGE {quote(config.stream)} {often.id} {often.id}",
     )
 
 
@@ -101,7 +102,7 @@ def _start(config: Config) -> str:
     """Return what starts workers: the supervisor that runs here, or else a pool."""
     socket = config.run_path() / "supervisor.sock"
     if socket.exists():
-        return f"supervisorctl -s unix://{socket} start 'worker:*'"
+        return f"supervisorctl -s {quote(f'unix://{socket}')} start 'worker:*'"
     return "graphwriter up"
 
 

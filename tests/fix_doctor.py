@@ -21,7 +21,6 @@ from graphwriter.doctor.finding import Finding
 from graphwriter.graph import Graph, schema
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
-PAGE = Path(__file__).parent.parent / "docs" / "troubleshooting.md"
 HOOKS = Path(__file__).parent / "faults" / "hooks"
 NOWHERE = {"REDIS_URL": "redis://127.0.0.1:1/0", "NEO4J_URI": "bolt://127.0.0.1:1"}
 SECRET = "planted-s3cret"

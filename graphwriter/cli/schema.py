@@ -35,7 +35,7 @@ def apply(config: Config) -> None:
 @as_json
 @settings(*NEO4J)
 def check(config: Config, json: bool) -> None:
-    """Say which constraints are there, and what keeps one from being made.
+    """Say which constraints are there, and what is in the way.
 
     Duplicates are shown by the query that is printed, and merged by `verify graph --repair`. The
     exit code is 1 if a constraint is missing.

@@ -58,7 +58,8 @@ def test_a_healthy_system_has_no_finding_and_a_worker_that_died_is_named(
         until(lambda: any(row["entries-read"] and not row["pending"] for row in letters.groups()))
         letters.close()
         done = command(environ=environ)
-        assert (done.returncode, done.stdout[:10], done.stderr) == (EXIT_OK, "0 findings", "")
+        assert done.stdout.startswith("0 findings"), done.stdout
+        assert (done.returncode, done.stderr) == (EXIT_OK, "")
         redis_client.xadd(STREAM, {"data": event(2, text="deadly")})
         assert worker.wait(60) == -signal.SIGKILL
     finally:

@@ -196,6 +196,7 @@ def test_settings_that_do_not_fit_are_all_named() -> None:
         "GRAPH_WRITER_CLAIM_IDLE": "5",
         "GRAPH_WRITER_BLOCK": "soon",
         "GRAPH_WRITER_BATCHSIZE": "10",
+        "GRAPH_WRITER_CACHE": "/var/cache/graphwriter",
         "GRAPH_WRITER_BATCH_SIZE": "50000",
         "GRAPH_WRITER_REQUIRE_TLS": "true",
         "NEO4J_USERNAME": "neo4j",
@@ -211,6 +212,7 @@ def test_settings_that_do_not_fit_are_all_named() -> None:
     mend = named(findings, "variables", "GRAPH_WRITER_BATCHSIZE", "is GRAPH_WRITER_BATCH_SIZE")
     assert mend == 'export GRAPH_WRITER_BATCH_SIZE="$GRAPH_WRITER_BATCHSIZE"'
     named(findings, "variables", "NEO4J_USERNAME", "NEO4J_USER meant")
+    assert [one.check for one in findings].count("variables") == 2
     named(findings, "batch size", "50,000")
     named(findings, "exposed links", "NEO4J_URI", "graph.example", "nothing starts")
     assert max(one.code for one in findings) == EXIT_CONFIG

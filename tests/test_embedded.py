@@ -196,6 +196,7 @@ def test_neo4j_answers_cypher_and_needs_no_password(neo4j_server: Server) -> Non
         assert record.records[0]["s"] == 1732442400
 
 
+@pytest.mark.slow
 def test_neo4j_with_a_password_keeps_data_settings_and_password_over_a_kill(data: Path) -> None:
     rotation = "db.tx_log.rotation.size"
     with started(

@@ -233,6 +233,7 @@ def assert_kept(client: redis.Redis, driver: neo4j.Driver) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("unshare"), reason="no network namespaces on this system")
+@pytest.mark.slow
 def test_a_host_that_is_cut_off_mid_batch_loses_nothing_and_comes_back(
     hosts: list[Host], pool_environ: dict[str, str], redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:

@@ -128,6 +128,7 @@ def test_stopping_finishes_the_batch_and_leaves_no_process_and_nothing_half_done
     assert pool.workers() == []
 
 
+@pytest.mark.slow
 def test_a_wrong_password_stops_the_worker_with_a_readable_line(
     start: Start, tmp_path: Path
 ) -> None:
@@ -159,6 +160,7 @@ def test_workers_leave_a_dead_supervisor_and_a_new_one_works_beside_the_orphans(
     until(drained(environ))
 
 
+@pytest.mark.slow
 def test_a_stuck_worker_is_ended_by_the_watchdog_and_started_again(
     start: Start, environ: dict[str, str], tmp_path: Path
 ) -> None:

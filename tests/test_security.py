@@ -374,6 +374,7 @@ def test_a_link_that_others_can_read_is_named(
 # Secrets
 
 
+@pytest.mark.slow
 def test_secrets_from_files_are_nowhere_to_be_read(tmp_path: Path) -> None:
     """Not in arguments, environments, logs, heartbeats or dead letters, whatever goes wrong."""
     with folder() as data:

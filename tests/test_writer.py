@@ -480,6 +480,7 @@ def test_a_neo4j_too_slow_to_plan_is_waited_for(make: Make) -> None:
     assert "nothing was written" in str(writer.error)
 
 
+@pytest.mark.slow
 def test_a_store_that_takes_no_writes_is_not_read_for(
     valkey_url: str, redis_client: redis.Redis, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from graphwriter.doctor.finding import Finding, ok, wrong
 from graphwriter.errors import ConfigError
 
 PREFIX, TESTS = "GRAPH_WRITER_", "GRAPH_WRITER_TEST_"
+BESIDE = {f"{PREFIX}CONSUMER_NAME", f"{PREFIX}CACHE"}  # which are read, and no settings
 # Names of other programs that are easily taken for ours.
 ALIKE = {
     "NEO4J_URL": "NEO4J_URI",
@@ -48,7 +49,7 @@ def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Every variable of our prefix is a setting; none has the name of another program's."""
     names = {setting.metadata["variable"] for setting in fields(Config)}
     secrets = {s.metadata["variable"] for s in fields(Config) if s.metadata.get("secret")}
-    known = names | {f"{name}_FILE" for name in secrets} | {f"{PREFIX}CONSUMER_NAME"}
+    known = names | {f"{name}_FILE" for name in secrets} | BESIDE
     found = False
     for name in sorted(environ):
         near: str | None = None

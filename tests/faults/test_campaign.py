@@ -23,6 +23,6 @@ def test_nothing_is_lost_or_doubled_whatever_fails(place: Path) -> None:
     """Faults of a new seed for about two minutes; what fails names the seed, which replays."""
     seed = int(time.time()) % 10_000
     print(f"seed {seed}")
-    ledger = run(seed, 60, 8_000, place, print, seconds=90)
+    ledger = run(seed, 60, 8_000, place, print, seconds=60)
     print(*ledger.lines(), sep="\n")
     assert ledger.faults.total() > 5

@@ -17,7 +17,7 @@ from graphwriter.counts import Counts
 from graphwriter.errors import GraphwriterError
 from graphwriter.graph import Graph
 from graphwriter.stream import DeadLetters, Stream, connect, looking
-from graphwriter.stream.client import place
+from graphwriter.stream.client import order, place
 
 T = TypeVar("T")
 LETTERS = 8  # of the newest dead letters that are shown
@@ -245,9 +245,5 @@ def drained(stream: Stream) -> bool:
     """
     for row in stream.groups():
         if row["name"] == stream.group:
-            return not row["pending"] and _id(row["last-delivered-id"]) >= _id(stream.last_id())
+            return not row["pending"] and order(row["last-delivered-id"]) >= order(stream.last_id())
     return False
-
-
-def _id(text: str) -> tuple[int, ...]:
-    return tuple(map(int, text.split("-")))

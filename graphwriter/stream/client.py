@@ -30,6 +30,13 @@ from graphwriter.stream import topology
 
 Client = redis.Redis
 
+
+def order(key: bytes | str) -> tuple[int, ...]:
+    """Return an entry's id, or one given as the start of ids, as what ids are compared by."""
+    text = key.decode() if isinstance(key, bytes) else key
+    return tuple(map(int, text.split("-")))
+
+
 # What a server answers that will pass: starting, failing over, short of memory, disk or replicas.
 # The client takes the first word off the answers that it has a class for.
 _PASSING = (

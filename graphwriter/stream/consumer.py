@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from redis import ConnectionPool
 
-from graphwriter.stream.client import Client, GroupGone, connect, translated
+from graphwriter.stream.client import Client, GroupGone, connect, order, translated
 
 T = TypeVar("T")
 MARGIN = 5.0  # seconds that a blocking read's socket waits longer than the server blocks
@@ -175,16 +175,15 @@ class Stream:
 
         `entries_read` and `lag` are estimates: only ids and pending lists count here.
         """
-        needed: list[tuple[int, int]] = []
+        needed: list[tuple[int, ...]] = []
         for row in self.groups():
-            milliseconds, sequence = row["last-delivered-id"].split("-")
-            needed.append((int(milliseconds), int(sequence) + 1))
+            milliseconds, sequence = order(row["last-delivered-id"])
+            needed.append((milliseconds, sequence + 1))
             if row["pending"]:
                 with translated(self.client):
                     oldest: Any = self.client.xpending(self.name, row["name"])["min"]
                 if oldest:  # else the last one was acknowledged just now
-                    milliseconds, sequence = oldest.decode().split("-")
-                    needed.append((int(milliseconds), int(sequence)))
+                    needed.append(order(oldest))
         return "{}-{}".format(*min(needed)).encode() if needed else None
 
     def trim(self, before: bytes) -> int:

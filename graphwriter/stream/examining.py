@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
-from graphwriter.stream.client import Client, translated
+from graphwriter.stream.client import Client, order, translated
 
 FIRST = 100  # of the pending entries whose deliveries are looked at
 CONSUMERS = 20  # consumers whose oldest entry is looked up, those who hold most first
@@ -81,7 +81,7 @@ def ends(client: Client, stream: str) -> Ends | None:
             return None
         told: Any = client.xinfo_stream(stream)
     first, deleted = told.get("first-entry"), told.get("max-deleted-entry-id")
-    return Ends(_order(first[0]) if first else None, _order(deleted) if deleted else None)
+    return Ends(order(first[0]) if first else None, order(deleted) if deleted else None)
 
 
 def groups(client: Client, stream: str) -> list[Group]:
@@ -89,7 +89,7 @@ def groups(client: Client, stream: str) -> list[Group]:
     with translated(client):
         rows: Any = client.xinfo_groups(stream) if client.exists(stream) else []
     return [
-        Group(_text(row["name"]), _order(row["last-delivered-id"]), row.get("lag")) for row in rows
+        Group(_text(row["name"]), order(row["last-delivered-id"]), row.get("lag")) for row in rows
     ]
 
 
@@ -129,12 +129,8 @@ def gone(client: Client, stream: str, group: str) -> int:
             return 0
         ids = [row["message_id"] for row in rows]
         kept: Any = client.xrange(stream, ids[0], ids[-1], count=1)
-    first = _order(kept[0][0]) if kept else None
-    return sum(first is None or _order(key) < first for key in ids)
-
-
-def _order(key: bytes) -> tuple[int, ...]:
-    return tuple(map(int, key.split(b"-")))
+    first = order(kept[0][0]) if kept else None
+    return sum(first is None or order(key) < first for key in ids)
 
 
 def _text(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from graphwriter.stream.client import Client, translated
+from graphwriter.stream.client import Client, order, translated
 from graphwriter.stream.consumer import tagged
 
 
@@ -62,14 +62,10 @@ def _trimmed_unread(info: dict[str, Any], group: dict[str, Any]) -> int | None:
     if added is None or read is None:
         return None
     first = info.get("first-entry")
-    if first and _order(first[0]) <= _order(group["last-delivered-id"]):
+    if first and order(first[0]) <= order(group["last-delivered-id"]):
         return 0  # what goes first is the oldest
     return max(0, int(added - read - info["length"]))
 
 
-def _order(key: bytes) -> tuple[int, ...]:
-    return tuple(map(int, key.split(b"-")))
-
-
 def _seconds(key: bytes) -> float:
-    return _order(key)[0] / 1000
+    return order(key)[0] / 1000

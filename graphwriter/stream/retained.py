@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from graphwriter.stream.client import GroupGone, translated
+from graphwriter.stream.client import GroupGone, order, translated
 from graphwriter.stream.consumer import EVERY, Entry, Stream
 
 PAGE = 500  # entries in memory at a time
@@ -36,8 +36,8 @@ def _in_flight(stream: Stream, ids: list[bytes]) -> set[bytes]:
     read = next((row for row in stream.groups() if row["name"] == stream.group), None)
     if read is None:
         return set(ids)
-    last = _id(read["last-delivered-id"].encode())
-    waiting = {key for key in ids if _id(key) > last}
+    last = order(read["last-delivered-id"])
+    waiting = {key for key in ids if order(key) > last}
     if len(waiting) < len(ids):
         try:
             with translated(stream.client):
@@ -48,8 +48,3 @@ def _in_flight(stream: Stream, ids: list[bytes]) -> set[bytes]:
             return set(ids)
         waiting |= {row["message_id"] for row in rows}
     return waiting
-
-
-def _id(key: bytes) -> tuple[int, int]:
-    milliseconds, _, sequence = key.partition(b"-")
-    return int(milliseconds), int(sequence)

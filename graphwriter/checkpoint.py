@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
+from graphwriter import files
 from graphwriter.database import Part
 from graphwriter.errors import ConfigError
 from graphwriter.fill import Reject, append
@@ -72,12 +72,7 @@ class Checkpoint:
 
     def save(self, progress: Progress) -> None:
         """Write how far it is, on the disk when this returns."""
-        beside = self._path.with_suffix(".part")
-        with beside.open("wb") as file:
-            file.write(msgspec.json.encode(progress))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
+        files.replace(self._path, msgspec.json.encode(progress), synced=True)
 
     def reject(self, rejects: Iterable[Reject]) -> None:
         """Add rows that could not be written to the rejects file, a JSON line each."""

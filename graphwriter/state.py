@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from graphwriter import systemd
+from graphwriter import files, systemd
 from graphwriter.counts import Counts
 from graphwriter.errors import ConfigError, NameTaken
 
@@ -64,10 +64,6 @@ def key(consumer: str, url: str, stream: str, group: str) -> str:
     where = repr((url, stream, group, consumer))
     shown = "".join(c if c.isalnum() or c in "-_." else "_" for c in consumer)[:60]
     return f"{shown}-{blake2b(where.encode(), digest_size=6).hexdigest()}"
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def alive(pid: int) -> bool:
@@ -193,11 +189,7 @@ def _read(path: Path) -> State | None:
 
 
 def _write(path: Path, state: State) -> None:
-    beside = path.with_suffix(f".{os.getpid()}")
-    beside.unlink(missing_ok=True)  # a link there would lead us to another file
-    with open(beside, "xb", opener=_private) as file:
-        file.write(msgspec.json.encode(state))
-    beside.replace(path)
+    files.replace(path, msgspec.json.encode(state))
 
 
 def read_all(directory: Path, *, stopped: bool = False) -> Iterator[State]:
@@ -246,6 +238,4 @@ def kills(directory: Path) -> int:
 
 def add_kills(directory: Path, number: int) -> None:
     """Count workers that were ended; by the watchdog alone."""
-    beside = directory / "watchdog.new"
-    beside.write_text(str(kills(directory) + number))
-    beside.replace(directory / "watchdog.kills")
+    files.replace(directory / "watchdog.kills", b"%d" % (kills(directory) + number))

@@ -493,10 +493,14 @@ def test_files_of_the_run_directory_are_not_followed_through_links(tmp_path: Pat
     treasure = tmp_path / "treasure"
     treasure.write_text("untouched")
     beat = tmp_path / "beat.json"
-    for planted in (beat, beat.with_suffix(f".{os.getpid()}"), tmp_path / "name.lock"):
+    kills = tmp_path / "watchdog.kills"
+    before = [path.with_suffix(f".{os.getpid()}") for path in (beat, kills)]
+    for planted in (beat, kills, *before, tmp_path / "name.lock"):
         planted.symlink_to(treasure)
     told = state.State("me", "s", "g", 1, 0.0, 0.0, 0.0, "starting", Counts())
     state.Heartbeat(beat, told).beat("writing", now=True)
+    state.add_kills(tmp_path, 2)
+    assert state.kills(tmp_path) == 2
     with pytest.raises(ConfigError, match=r"name\.lock"):
         state.Lock(tmp_path / "name.lock").take()
     assert treasure.read_text() == "untouched"

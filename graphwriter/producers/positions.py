@@ -6,13 +6,13 @@ after the events before it are in the stream, and reading some again does no har
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from graphwriter import files
 from graphwriter.errors import ConfigError
 
 _Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -48,9 +48,7 @@ class Positions:
         if message <= self.get(channel):
             return
         self._at[channel] = message
-        beside = self.path.with_suffix(f".{os.getpid()}")
         try:
-            beside.write_bytes(msgspec.json.encode(self._at))
-            beside.replace(self.path)
+            files.replace(self.path, msgspec.json.encode(self._at))
         except OSError as error:
             raise ConfigError(f"{self.path}: {error.strerror}") from None

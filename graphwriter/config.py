@@ -182,6 +182,11 @@ class Config:
             if (said := links.exposed(getattr(self, name) or ""))
         ]
 
+    @property
+    def neo4j_login(self) -> tuple[str | None, str | None]:
+        """User and password for Neo4j; without a password no user is sent."""
+        return (None if self.neo4j_password is None else self.neo4j_user), self.neo4j_password
+
     def require(self, *names: str) -> None:
         """Raise ConfigError where TLS is required and one of these links is exposed."""
         if self.require_tls and (exposed := self.exposed(*names)):
@@ -211,12 +216,9 @@ def _not_safe(exposed: list[str]) -> str:
 
 
 def _default_run_dir() -> Path:
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(base) / "graphwriter" if base else Path(tempfile.gettempdir()) / _temp_name()
-
-
-def _temp_name() -> str:
-    return f"graphwriter-{os.geteuid()}"
+    if base := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(base) / "graphwriter"
+    return Path(tempfile.gettempdir()) / f"graphwriter-{os.geteuid()}"
 
 
 def load(environ: Mapping[str, str] | None = None, **flags: Any) -> Config:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -198,6 +198,16 @@ def read_all(directory: Path, *, stopped: bool = False) -> Iterator[State]:
         state = _read(path)
         if state is not None and (stopped or state.doing != STOPPED):
             yield state
+
+
+def newest(states: Iterable[State]) -> dict[str, State]:
+    """Return one state a consumer, by name: one that was killed elsewhere may have left a file."""
+    found: dict[str, State] = {}
+    for one in states:
+        known = found.get(one.consumer)
+        if known is None or known.progress <= one.progress:
+            found[one.consumer] = one
+    return found
 
 
 def tidy(directory: Path) -> None:

@@ -18,6 +18,7 @@ from graphwriter.errors import GraphwriterError
 from graphwriter.graph import Graph
 from graphwriter.stream import DeadLetters, Stream, connect, looking
 from graphwriter.stream.client import order, place
+from graphwriter.texts import counted
 
 T = TypeVar("T")
 LETTERS = 8  # of the newest dead letters that are shown
@@ -41,12 +42,14 @@ COUNTS: dict[str, LiteralString] = {
 }
 
 
-def watched_graph(config: Config) -> Graph:
-    """Return the graph for looking at it: one try, and a short one. Not connected yet."""
-    user = config.neo4j_user if config.neo4j_password is not None else None
+def watched_graph(config: Config, database: str | None = None, timeout: float = BUSY) -> Graph:
+    """Return the graph for looking at it: one try, and a short one. Not connected yet.
+
+    `database` None is the one that is written to.
+    """
     return Graph(
-        config.neo4j_uri, user, config.neo4j_password, config.neo4j_database,
-        timeout=BUSY, retry=0.0, connect=PATIENCE,
+        config.neo4j_uri, *config.neo4j_login, database or config.neo4j_database,
+        timeout=timeout, retry=0.0, connect=PATIENCE,
     )  # fmt: skip
 
 
@@ -175,14 +178,14 @@ class Looker:
 
     def _add_workers(self, told: Pipeline) -> None:
         pending = {name: number for name, number, _ in told.consumers}
-        one: state.State
-        newest: dict[str, state.State] = {}  # by name: one killed on another server left a file
-        for one in state.read_all(self.directory, stopped=True):
-            if (one.stream, one.group) == (told.stream, told.group):
-                told.totals = told.totals.plus(one.total)
-                known = newest.get(one.consumer)
-                if one.doing != state.STOPPED and not (known and known.progress > one.progress):
-                    newest[one.consumer] = one
+        found = [
+            one
+            for one in state.read_all(self.directory, stopped=True)
+            if (one.stream, one.group) == (told.stream, told.group)
+        ]
+        for one in found:
+            told.totals = told.totals.plus(one.total)
+        newest = state.newest(one for one in found if one.doing != state.STOPPED)
         for name, one in sorted(newest.items()):
             alive = state.alive(one.pid)
             told.workers.append(
@@ -234,7 +237,7 @@ def worries(pipeline: Pipeline) -> list[str]:
     if pipeline.totals.lost:
         found.append(f"{pipeline.totals.lost:,} entries were trimmed while they were pending")
     if pipeline.dead:
-        found.append(f"{pipeline.dead:,} dead letter{'s' * (pipeline.dead > 1)}")
+        found.append(counted(pipeline.dead, "dead letter"))
     return found
 
 

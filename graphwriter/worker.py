@@ -118,8 +118,7 @@ def connect(config: Config) -> Graph:
     """Return the graph that `config` names, not connected yet."""
     return Graph(
         config.neo4j_uri,
-        config.neo4j_user if config.neo4j_password is not None else None,
-        config.neo4j_password,
+        *config.neo4j_login,
         config.neo4j_database,
         timeout=config.timeout,
         retry=config.retry,

@@ -28,7 +28,6 @@ from graphwriter.stream.client import Client, GroupGone, place
 T = TypeVar("T")
 Facts = dict[str, Any]
 
-PATIENCE = 2.0  # seconds for an answer of Redis, twice at most
 BUSY = 10.0  # and for one of Neo4j, which plans each of the questions for the first time
 LIMIT = 40.0  # seconds for all that one server is asked
 
@@ -73,7 +72,7 @@ def gather(
 
 def _ask_redis(config: Config, facts: Facts) -> None:
     try:
-        client = connect(config.redis_url, config.stream, timeout=PATIENCE, retries=1)
+        client = connect(config.redis_url, config.stream, timeout=status.PATIENCE, retries=1)
     except ConfigError as error:
         facts["redis"] = Answer("", error=error)
         return _skip(facts, _REDIS, "Redis")
@@ -88,7 +87,7 @@ def _ask_redis(config: Config, facts: Facts) -> None:
 
 
 def _ask_neo4j(config: Config, facts: Facts) -> None:
-    with closing(_graph(config, config.neo4j_database)) as graph:
+    with closing(status.watched_graph(config, timeout=BUSY)) as graph:
         facts["neo4j"] = answer(graph.uri, graph.check)
         if facts["neo4j"].error is None:
             for name, ask in _NEO4J.items():
@@ -96,15 +95,11 @@ def _ask_neo4j(config: Config, facts: Facts) -> None:
             return
     _skip(facts, _NEO4J, "Neo4j")
     if "DatabaseUnavailable" in str(facts["neo4j"].error):
-        with closing(_graph(config, "system")) as graph:  # which knows how the others are
+        with closing(
+            status.watched_graph(config, "system", BUSY)
+        ) as graph:  # which knows how the others are
             facts["neo4j_version"] = _tried(neo4j.version, graph)
             facts["neo4j_state"] = _tried(neo4j.state, graph, config.neo4j_database)
-
-
-def _graph(config: Config, database: str) -> Graph:
-    user = config.neo4j_user if config.neo4j_password is not None else None
-    limits = {"timeout": BUSY, "retry": 0.0, "connect": PATIENCE}
-    return Graph(config.neo4j_uri, user, config.neo4j_password, database, **limits)
 
 
 def _ask_postgres(config: Config, facts: Facts) -> None:
@@ -187,16 +182,12 @@ def _skip(facts: Facts, names: Mapping[str, object], server: str) -> None:
 
 def _workers(config: Config) -> list[state.State]:
     """Return the newest file of each worker of this stream and group here, the stopped ones too."""
-    newest: dict[str, state.State] = {}
-    for one in state.read_all(config.run_path(), stopped=True):
-        known = newest.get(one.consumer)
-        if (
-            one.consumer
-            and (one.stream, one.group) == (config.stream, config.group)
-            and not (known and known.progress > one.progress)
-        ):
-            newest[one.consumer] = one
-    return [newest[name] for name in sorted(newest)]
+    found = state.newest(
+        one
+        for one in state.read_all(config.run_path(), stopped=True)
+        if one.consumer and (one.stream, one.group) == (config.stream, config.group)
+    )
+    return [found[name] for name in sorted(found)]
 
 
 def _cli(config: Config, environ: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ import neo4j
 import pytest
 import redis
 from fix_neo4j import Server
+from rich.cells import cell_len
 from waits import until
 
 from graphwriter.cli import COMMANDS, up
@@ -490,13 +491,13 @@ def test_up_refuses_directories_that_it_cannot_use(run: Run, tmp_path: Path) -> 
 def test_the_demo_shows_the_pipeline_and_cleans_up(
     run: Run, neo4j_server: Server, graph_empty: neo4j.Driver, redis_client: redis.Redis
 ) -> None:
-    """Progress, the four answers, the broken events; and at 80 columns no line is longer."""
+    """Progress, the four answers, the broken events; and at 80 columns no line is wider."""
     uri = {"NEO4J_URI": neo4j_server.uri, "COLUMNS": "80"}
     done = run("demo", "--events", "1500", **uri)
     assert done.returncode == EXIT_OK, done.stderr
     assert "\n1,494 of 1,500 entries written, 6 kept as dead letters, in " in done.stdout
     assert "Broken events: 6 planted, 6 kept" in done.stdout
-    assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
+    assert [line for line in done.stdout.splitlines() if cell_len(line) > 80] == []
     assert redis_client.keys("*demo*") == []
     refused(run("demo", **uri), EXIT_CONFIG, "is not empty")
 

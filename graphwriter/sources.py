@@ -37,12 +37,12 @@ class Source(Protocol):
         """Yield the items; blocks on reading, raises `ConfigError` or `Unavailable`."""
         ...
 
-    def dead(self, places: set[str]) -> set[str]:
-        """Return which of these places are dead letters, and so are in no graph."""
-        ...
+    def dead(self, places: set[str]) -> set[str]:  # noqa: ARG002 - of those that have letters
+        """Return which of these places are dead letters, and so are in no graph: here none."""
+        return set()
 
 
-class StreamSource:
+class StreamSource(Source):
     """The entries that a stream still holds."""
 
     exact = True
@@ -72,7 +72,7 @@ class StreamSource:
 _DECODED = ("post_id_taken", "refused", "deliveries")  # why the writing itself makes dead letters
 
 
-class FileSource:
+class FileSource(Source):
     """A file of events, one on a line, plain or gzipped."""
 
     exact = True
@@ -89,12 +89,8 @@ class FileSource:
                 checked = True
             yield Item(f"line {number}", _decoded({b"data": line}, _now(), self._tenant))
 
-    def dead(self, places: set[str]) -> set[str]:  # noqa: ARG002 - the protocol's
-        """Return nothing: who published the file may have done so anywhere."""
-        return set()
 
-
-class PostsSource:
+class PostsSource(Source):
     """Posts whose events are made here: of an export or a dump."""
 
     exact = False
@@ -117,12 +113,8 @@ class PostsSource:
         while self._rejected:
             yield self._rejected.pop(0)
 
-    def dead(self, places: set[str]) -> set[str]:  # noqa: ARG002 - the protocol's
-        """Return nothing, as a file's."""
-        return set()
 
-
-class DatabaseSource:
+class DatabaseSource(Source):
     """The posts of a PostgreSQL, whose time is `updated_at`, else `posted_at`."""
 
     exact = False
@@ -135,10 +127,6 @@ class DatabaseSource:
         for row in self._database.posts():
             event = row.error or _decoded({b"data": row.data}, _now(), self._tenant)
             yield Item(f"post {row.id}", event)
-
-    def dead(self, places: set[str]) -> set[str]:  # noqa: ARG002 - the protocol's
-        """Return nothing: rows are no entries."""
-        return set()
 
 
 def export(read: Callable[..., Iterator[dict[str, Any]]], path: str, tenant: str) -> PostsSource:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,8 @@ import msgspec
 
 from graphwriter.errors import BadEvent, ConfigError
 from graphwriter.producers.desktopchat import Chat, Message
-from graphwriter.producers.jsonfile import JsonFile, decoding
+from graphwriter.producers.jsonfile import JsonFile, Rejected, decoding, opened, raised
 from graphwriter.wire import plain, shown
-
-Rejected = Callable[[str, BadEvent], None]
 
 _ESCAPE = re.compile(rb"\\(?:x(?=[0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _DOCUMENT_ID = re.compile(rb'("document_id":\s*)[^"\s][^\n]*')
@@ -72,13 +70,8 @@ def events(
         BadEvent: only without `rejected`.
     """
     path = path / "result.json" if path.is_dir() else path
-    export = _Export(tenant, occurred_at, rejected or _raise, counts)
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    with file:
-        json = JsonFile(file, str(path))
+    export = _Export(tenant, occurred_at, rejected or raised, counts)
+    with opened(path) as json:
         if json.kind() != "{":
             raise ConfigError(
                 f"{path} is {f'no Telegram export; {_OTHER}' if json.kind() else 'empty'}"
@@ -90,10 +83,6 @@ def events(
             )
         if json.kind():
             raise json.error("something follows the end of the export")
-
-
-def _raise(position: str, error: BadEvent) -> None:
-    raise BadEvent(error.reason, f"{position}: {error.message}") from None
 
 
 class _Export:

@@ -7,18 +7,16 @@ another: what scripts leave that append to a file. Read message by message in co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from graphwriter.errors import BadEvent, ConfigError
-from graphwriter.producers.jsonfile import JsonFile, decoding
+from graphwriter.producers.jsonfile import JsonFile, Rejected, decoding, opened, raised
 from graphwriter.producers.message import event_of
 from graphwriter.producers.shapes import Message
-
-Rejected = Callable[[str, BadEvent], None]
 
 _OTHER = (
     "a Telegram Desktop export goes through `graphwriter import desktop`, events, one a line, "
@@ -51,13 +49,8 @@ def events(
             before the cut has been yielded.
         BadEvent: only without `rejected`.
     """
-    dump = _Dump(tenant, rejected or _raise, Counter() if counts is None else counts)
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    with file:
-        json = JsonFile(file, str(path))
+    dump = _Dump(tenant, rejected or raised, Counter() if counts is None else counts)
+    with opened(path) as json:
         first = json.kind()
         if first not in ("[", "{"):
             raise ConfigError(f"{path} is {f'{_NO_DUMP}; {_OTHER}' if first else 'empty'}")
@@ -67,10 +60,6 @@ def events(
             if first == "{" and not dump.read:
                 raise ConfigError(f"{error}; {_OTHER}") from None
             raise
-
-
-def _raise(position: str, error: BadEvent) -> None:
-    raise BadEvent(error.reason, f"{position}: {error.message}") from None
 
 
 class _Dump:

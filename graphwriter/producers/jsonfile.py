@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
@@ -28,6 +29,25 @@ _SCALAR = re.compile(rb'[^\s,:"{}\[\]]++(?=[\s,:"{}\[\]])')
 _BRACKET = re.compile(
     rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+([{}\[\]])', re.DOTALL
 )
+
+
+Rejected = Callable[[str, BadEvent], None]  # told the place and the error of a value left out
+
+
+def raised(place: str, error: BadEvent) -> None:
+    """Leave nothing out: raise the error, with its place."""
+    raise BadEvent(error.reason, f"{place}: {error.message}") from None
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[JsonFile]:
+    """Give the file at `path`; raises ConfigError where it cannot be opened."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    with file:
+        yield JsonFile(file, str(path))
 
 
 class JsonFile:

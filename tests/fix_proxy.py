@@ -191,6 +191,15 @@ class _Pair:
                 side.close()
 
 
+def carry(source: socket.socket, sink: socket.socket) -> None:
+    """Carry bytes one way until either side closes, and close both."""
+    with contextlib.suppress(OSError):
+        while piece := source.recv(65536):
+            sink.sendall(piece)
+    for side in (source, sink):
+        side.close()
+
+
 @pytest.fixture
 def proxy() -> Iterator[Callable[[str], Proxy]]:
     """Make proxies: `proxy(url)` is one that has started. All are stopped after the test."""

@@ -14,9 +14,10 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reading import Read
 
 from graphwriter import events as wire_events
-from graphwriter.errors import BadEvent, ConfigError
+from graphwriter.errors import BadEvent
 from graphwriter.producers import desktop, jsonfile
 
 REAL = Path(__file__).parents[2] / "shared/data/desktop-export/result.json"
@@ -47,34 +48,6 @@ def service(number: int, action: str) -> dict[str, Any]:
     return {"id": number, "type": "service", "date_unixtime": "1704067200", "action": action}
 
 
-class Read:
-    """What an export gave: events by message id, what was rejected where, counts and the error."""
-
-    def __init__(self, path: Path, **options: Any) -> None:
-        self.events: list[dict[str, Any]] = []
-        self.rejected: list[tuple[str, BadEvent]] = []
-        self.counts: Counter[str] = Counter()
-        self.error: ConfigError | None = None
-        try:
-            for event in desktop.events(
-                path,
-                rejected=lambda place, error: self.rejected.append((place, error)),
-                counts=self.counts,
-                **options,
-            ):
-                self.events.append(event)  # one by one: those before an error count
-        except ConfigError as error:
-            self.error = error
-
-    @property
-    def by_id(self) -> dict[int, dict[str, Any]]:
-        return {event["telegram_message_id"]: event for event in self.events}
-
-    @property
-    def reasons(self) -> list[str]:
-        return [error.reason for _, error in self.rejected]
-
-
 @pytest.fixture
 def export(tmp_path: Path) -> Any:
     """A function that writes an export and reads it."""
@@ -82,7 +55,7 @@ def export(tmp_path: Path) -> Any:
     def read(value: dict[str, Any] | bytes, **options: Any) -> Read:
         path = tmp_path / "result.json"
         path.write_bytes(value if isinstance(value, bytes) else json.dumps(value).encode())
-        return Read(path, **options)
+        return Read(desktop.events, path, **options)
 
     return read
 
@@ -103,7 +76,7 @@ def one(export: Any, message: dict[str, Any], chat: dict[str, Any] = CHANNEL) ->
 def real() -> Read:
     if not REAL.exists():
         pytest.skip(f"the real export is not here: {REAL}")
-    return Read(REAL)
+    return Read(desktop.events, REAL)
 
 
 def test_the_real_export_has_908_posts_and_16_service_messages(real: Read) -> None:
@@ -502,7 +475,9 @@ def test_a_file_that_is_no_export_is_refused_in_a_line(
 
 def test_a_missing_file_and_an_empty_directory_are_named(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "result.json"):
-        assert f"{tmp_path / 'result.json'}: No such file or directory" == str(Read(path).error)
+        assert f"{tmp_path / 'result.json'}: No such file or directory" == str(
+            Read(desktop.events, path).error
+        )
 
 
 def test_a_cut_anywhere_keeps_what_was_before_it(tmp_path: Path) -> None:
@@ -511,7 +486,7 @@ def test_a_cut_anywhere_keeps_what_was_before_it(tmp_path: Path) -> None:
     ends = [m.end() for m in re.finditer(r'"text_entities": \[\]\}', whole)]
     for cut in range(1, len(whole)):
         path.write_text(whole[:cut])
-        read = Read(path)
+        read = Read(desktop.events, path)
 
         assert sum(end <= cut for end in ends) == len(read.events)
         assert str(read.error).endswith("the file ends in the middle; everything before was read")
@@ -694,7 +669,7 @@ def test_no_damage_gives_an_unnamed_error(
     path = tmp_path / "fuzz.json"
     path.write_bytes(data)
 
-    read = Read(path)
+    read = Read(desktop.events, path)
 
     for event in read.events:
         try:

@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from reading import Read
 from tl import CHANNEL_MARKED, forwarded, in_group, message
 
 from graphwriter import events as wire_events
-from graphwriter.errors import BadEvent, ConfigError
+from graphwriter.errors import BadEvent
 from graphwriter.producers import dump, jsonfile, prepare_parsed_event
 
 REAL = Path(__file__).parents[2] / "shared/data/telethon-dump/channel_messages.json"
@@ -23,29 +24,6 @@ ONE, TWO, THREE = (json.loads(message(number).to_json()) for number in (1, 2, 3)
 SERVICE = {"_": "MessageService", "id": 4, "action": {"_": "MessageActionPinMessage"}}
 
 
-class Read:
-    """What a dump gave: events, what was rejected where, counts and the error."""
-
-    def __init__(self, path: Path) -> None:
-        self.events: list[dict[str, Any]] = []
-        self.rejected: list[tuple[str, BadEvent]] = []
-        self.counts: Counter[str] = Counter()
-        self.error: ConfigError | None = None
-        try:
-            for event in dump.events(
-                path,
-                rejected=lambda place, error: self.rejected.append((place, error)),
-                counts=self.counts,
-            ):
-                self.events.append(event)  # one by one: those before an error count
-        except ConfigError as error:
-            self.error = error
-
-    @property
-    def ids(self) -> list[int]:
-        return [event["telegram_message_id"] for event in self.events]
-
-
 @pytest.fixture
 def read(tmp_path: Path) -> Any:
     """A function that writes a dump, of values or of text, and reads it."""
@@ -53,7 +31,7 @@ def read(tmp_path: Path) -> Any:
     def read(value: Any) -> Read:
         path = tmp_path / "dump.json"
         path.write_bytes(value if isinstance(value, bytes) else json.dumps(value).encode())
-        return Read(path)
+        return Read(dump.events, path)
 
     return read
 
@@ -62,7 +40,7 @@ def read(tmp_path: Path) -> Any:
 def real() -> Read:
     if not REAL.exists():
         pytest.skip(f"the real dump is not here: {REAL}")
-    return Read(REAL)
+    return Read(dump.events, REAL)
 
 
 def test_the_real_dump_has_100_posts_newest_first(real: Read) -> None:
@@ -195,7 +173,7 @@ def test_a_file_of_another_kind_is_told_where_it_goes(read: Any, text: bytes, na
 
 def test_missing_files_and_directories_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "no-such.json", tmp_path):
-        assert str(path) in str(Read(path).error)
+        assert str(path) in str(Read(dump.events, path).error)
 
 
 def test_a_big_dump_takes_the_memory_of_one_message(

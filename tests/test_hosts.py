@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import neo4j
 import pytest
 import redis
+from fix_proxy import carry
 from model import Model, assert_same, read_graph
 from product import digest
 from waits import until
@@ -77,21 +78,11 @@ class Relay:
                 return
             server = socket.create_connection((self._parts.hostname or "", self._parts.port or 0))
             for pair in ((client, server), (server, client)):
-                threading.Thread(target=_carry, args=pair, daemon=True).start()
+                threading.Thread(target=carry, args=pair, daemon=True).start()
 
     def close(self) -> None:
         """Take no more."""
         self._listener.close()
-
-
-def _carry(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while piece := source.recv(65536):
-            target.sendall(piece)
-    except OSError:
-        pass
-    source.close()
-    target.close()
 
 
 class Host:

@@ -23,6 +23,7 @@ import trustme
 from cases import BASE
 from cryptography.hazmat.primitives import serialization
 from fix_neo4j import Server
+from fix_proxy import carry
 from fix_servers import folder, started
 from model import Model, assert_same, read_graph
 from product import digest
@@ -169,18 +170,8 @@ class Front:
         except (ssl.SSLError, OSError):
             return  # the client did not like our certificate
         outer = socket.create_connection(("127.0.0.1", self._port))
-        threading.Thread(target=self._carry, args=(outer, inner), daemon=True).start()
-        self._carry(inner, outer)
-
-    @staticmethod
-    def _carry(source: socket.socket, sink: socket.socket) -> None:
-        try:
-            while piece := source.recv(65536):
-                sink.sendall(piece)
-        except OSError:
-            pass
-        for side in (source, sink):
-            side.close()
+        threading.Thread(target=carry, args=(outer, inner), daemon=True).start()
+        carry(inner, outer)
 
     def close(self) -> None:
         self._listener.close()

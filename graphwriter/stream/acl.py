@@ -7,6 +7,7 @@ from graphwriter.stream.consumer import tagged
 # What any connection of ours says before it says anything else.
 _CONNECT = "+ping +hello +auth +select +client|setname +client|setinfo +multi +exec +discard"
 _LOOK = "+xlen +exists +xrange +xrevrange +xpending +xinfo|groups +xinfo|stream +xinfo|consumers"
+_SERVER = "+info +time"  # no event in them; CONFIG GET would tell passwords
 _SCRIPTS = "+eval +evalsha +script|load"
 
 
@@ -26,7 +27,8 @@ def users(stream: str, group: str) -> list[str]:
     roles = {
         "worker": worker,
         "producer": f"~{stream} {_CONNECT} +xadd",
-        "operator": f"~{stream} ~{dead} {_CONNECT} {_SCRIPTS} {_LOOK} +xadd +xtrim (~{dead} +xdel)",
-        "watcher": f"%R~{stream} %R~{dead} {_CONNECT} {_LOOK}",
+        "operator": f"~{stream} ~{dead} {_CONNECT} {_SCRIPTS} {_LOOK} {_SERVER} "
+        f"+xadd +xtrim (~{dead} +xdel)",
+        "watcher": f"%R~{stream} %R~{dead} {_CONNECT} {_LOOK} {_SERVER}",
     }
     return [f"user graphwriter-{name} on resetchannels -@all {may}" for name, may in roles.items()]

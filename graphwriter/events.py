@@ -251,7 +251,7 @@ def _author_of(
 
 
 # Few write most posts.
-_same_author = lru_cache(maxsize=8192)(_author_of)
+_same_author = lru_cache(maxsize=1024)(_author_of)
 
 
 def _message_id(event: PostParsedEventV1) -> int:

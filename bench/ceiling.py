@@ -38,7 +38,7 @@ def batches(lines: list[bytes], size: int = BATCH) -> Iterator[Batch]:
 def prepared(lines: list[bytes], folder: Path, size: int = BATCH) -> Path:
     """Write the parameters of the statement to a file, for `loop` in a process of its own."""
     file = folder / "rows.pickle"
-    file.write_bytes(pickle.dumps([batch._asdict() for batch in batches(lines, size)]))
+    file.write_bytes(pickle.dumps([batch.parameter() for batch in batches(lines, size)]))
     return file
 
 

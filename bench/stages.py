@@ -86,7 +86,7 @@ def measure(place: rig.Rig, lines: list[bytes], batch: int) -> dict[str, Any]:
         with clock.step("fold"):
             rows = fold(decoded)
         with clock.step("encode"):
-            encode(rows._asdict())
+            encode(rows.parameter())
         with clock.step("write"):
             place.graph.write(rows)
         with clock.step("ack"):
@@ -101,7 +101,7 @@ def db_hits(place: rig.Rig, lines: list[bytes], batch: int) -> float:
     place.wipe()
     rows = fold(events.decode({b"data": line}, 2**50) for line in lines[:batch])
     query: Any = "PROFILE " + statement("write")
-    done = place.graph.driver.execute_query(query, batch=rows._asdict(), database_="neo4j")
+    done = place.graph.driver.execute_query(query, batch=rows.parameter(), database_="neo4j")
     assert done.summary.profile is not None
 
     def hits(plan: dict[str, Any]) -> int:

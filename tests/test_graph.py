@@ -112,6 +112,21 @@ def test_a_written_batch_is_freed_without_the_garbage_collector(graph: Graph) ->
         gc.enable()
 
 
+class Silent(str):
+    """A text that nobody may print."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        raise AssertionError("somebody made a text of the rows")
+
+
+def test_the_driver_makes_no_text_of_the_rows_for_a_log_that_is_off(graph: Graph) -> None:
+    one = event()
+    graph.write(fold([one._replace(post=one.post._replace(post_id=Silent("p7")))]))
+    assert rows(graph, "MATCH (p:Post) RETURN p.post_id") == [["p7"]]
+
+
 def test_two_workers_with_two_events_of_one_post_leave_one_reply(graph: Graph) -> None:
     """Without the lock before the comparison both would apply within a minute of trying."""
     for number in range(60):

@@ -176,7 +176,7 @@ class Graph:
             Refused: some row can never be written. `Taken` names the rows.
             ConfigError: a person has to mend the set-up.
         """
-        parameters = {"batch": batch._asdict()}
+        parameters = {"batch": batch.parameter()}
 
         def work(tx: ManagedTransaction) -> frozenset[int]:
             if rewrite:

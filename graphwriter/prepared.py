@@ -28,10 +28,12 @@ def prepare(entries: Sequence[Entry], tenant: str | None, with_text: bool) -> Pr
     """Decode and fold `entries`, none of which is empty. Touches no server and raises nothing."""
     pairs: list[Pair] = []
     bad: list[tuple[Entry, BadEvent]] = []
+    clock = int(time.time() * 1000)
+    behind = bool(entries) and entries[-1].time > clock  # the last one is the newest
     for entry in entries:
         try:
-            clock = int(time.time() * 1000)
-            event = events.decode(entry.fields, max(clock, entry.time), tenant)
+            now = max(clock, entry.time) if behind else clock
+            event = events.decode(entry.fields, now, tenant)
             pairs.append((entry, event))
         except BadEvent as error:
             # A new one: the tracebacks of that hold this frame, and so the batch, in a cycle.

@@ -235,7 +235,7 @@ def worries(pipeline: Pipeline) -> list[str]:
     if pipeline.trimmed_unread:
         found.append(f"{pipeline.trimmed_unread:,} entries were trimmed before they were read")
     if pipeline.totals.lost:
-        found.append(f"{pipeline.totals.lost:,} entries were trimmed while they were pending")
+        found.append(f"{pipeline.totals.lost:,} entries went before they were written: lost")
     if pipeline.dead:
         found.append(counted(pipeline.dead, "dead letter"))
     return found

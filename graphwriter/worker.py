@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import time
 
 from graphwriter import logs, state, systemd
@@ -20,6 +21,7 @@ from graphwriter.writer import Writer
 
 log = logging.getLogger("graphwriter")
 
+SWITCH = 0.0005  # seconds that one thread may keep the other waiting
 SETTLED = 2.0  # seconds after which supervisord takes an exit for one that was meant
 
 
@@ -106,12 +108,14 @@ def run(config: Config, consumer: str) -> None:
 
 
 def settle() -> None:
-    """Spare memory and the garbage collector, in a process whose start is over."""
+    """Spare memory, the garbage collector and waits, in a process whose start is over."""
     memory.release()
     # Batches die by reference counts alone; what lives now lives as long as we do.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000)
+    # Each answer of Neo4j would wait 5 ms for the interpreter while the next batch is decoded.
+    sys.setswitchinterval(SWITCH)
 
 
 def connect(config: Config) -> Graph:

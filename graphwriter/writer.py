@@ -72,6 +72,7 @@ class Writer:
         self._cursor = b"0-0"
         self._next_sweep = 0.0
         self._pause = PAUSES[0]
+        self._missed = 0  # entries that went unread, as far as they are counted
         self._parent = parent  # process id of the supervisor that we leave with
 
     def stop(self) -> None:
@@ -117,6 +118,13 @@ class Writer:
         finally:
             self.counts.retries, self.counts.failures = self.graph.retries, self.graph.failures
             self.counts.regrouped = self.stream.regrouped
+            self._tell_missed()
+
+    def _tell_missed(self) -> None:
+        gone, self._missed = self.stream.missed - self._missed, self.stream.missed
+        if gone:
+            log.error("%d entries were trimmed or deleted before they were read: lost", gone)
+            self.counts.lost += gone
 
     def _wait_for_servers(self) -> None:
         if self.error is not None:  # pauses grow until something is written again

@@ -289,6 +289,22 @@ def test_what_dead_workers_held_is_taken_over(
     assert (counts.claimed, counts.lost, counts.written, pending(redis_client)) == (3, 1, 2, {})
 
 
+def test_what_was_trimmed_before_it_was_read_is_told_and_counted(
+    make: Make, redis_client: redis.Redis, driver: neo4j.Driver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also what goes while a worker lags behind."""
+    drain(make())
+    add(redis_client, [event(n) for n in range(9)])
+    redis_client.xtrim(STREAM, maxlen=6, approximate=False)
+    writer = make(batch_size=2)
+    assert [writer.run_once(), writer.run_once()] == [0, 2]
+    redis_client.xtrim(STREAM, maxlen=2, approximate=False)
+    counts = drain(writer).counts
+    assert (counts.lost, counts.written) == (5, 4)
+    said = "entries were trimmed or deleted before they were read: lost"
+    assert [one for one in caplog.messages if said in one] == [f"3 {said}", f"2 {said}"]
+
+
 def suspects(
     make: Make,
     client: redis.Redis,

@@ -46,7 +46,11 @@ def group(
 
 
 def trimmed(
-    look: Seen, ends: Ends | None, groups: list[Group], config: Config
+    look: Seen,
+    ends: Ends | None,
+    groups: list[Group],
+    workers: list[state.State],
+    config: Config,
 ) -> Iterator[Finding]:
     """Nothing went from the stream before the group was given it."""
     own = next((one for one in groups if one.name == config.group), None)
@@ -65,7 +69,9 @@ def trimmed(
         )
         yield wrong(f"{text}: entries may have been trimmed before they were read; {ONLY}", TRIM)
     else:
-        yield ok("nothing was trimmed or deleted before it was read")
+        lost = sum(one.total.lost for one in workers)
+        before = f"; {counted(lost, 'entry')} were lost before, see the logs" if lost else ""
+        yield ok(f"nothing unread was trimmed or deleted{before}")
 
 
 def trimmed_pending(gone: int) -> Iterator[Finding]:

@@ -80,7 +80,7 @@ def counters(total: Counts) -> Iterator[Metric]:
         ("batches", "Transactions committed."),
         ("claimed", "Entries taken over from other consumers."),
         ("retries", "Batches that were tried again."),
-        ("lost", "Entries that were trimmed while they were pending, before they were written."),
+        ("lost", "Entries that were trimmed or deleted before they were written."),
         ("regrouped", "Times that the consumer group was gone, and was made again."),
         ("outages", "Times that a worker found a server away, and waited for it."),
     ):
@@ -129,7 +129,7 @@ def _stream(pipeline: Pipeline) -> Iterator[Metric]:
         ("dead_letters", "Dead letters that are kept now.", pipeline.dead),
         (
             "trimmed_unread",
-            "Entries that were trimmed before the group was given them, where Redis knows.",
+            "Entries that were trimmed before the group was given them, and are not counted yet.",
             pipeline.trimmed_unread,
         ),
     ):

@@ -15,13 +15,14 @@ def users(stream: str, group: str) -> list[str]:
     """Return a line of an ACL file for each role, of a Redis of 7.2 or a Valkey.
 
     None has a password: nobody can log in as one until `ACL SETUSER name >password`. Writing dead
-    letters, which their script does within the server, is all that a worker may add.
+    letters, which their script does within the server, is all that a worker may add. A worker may
+    look too, since the exporter of its pool has its URL.
     """
     tag = tagged(stream)
     dead, tries = f"{tag}:dead", f"{tag}:tries:{group}"
     worker = (
-        f"~{stream} ~{dead} ~{tries} {_CONNECT} {_SCRIPTS} +exists +xlen +xinfo|groups "
-        "+xgroup|create +xreadgroup +xautoclaim +xpending +xrange +xrevrange +xack "
+        f"~{stream} ~{dead} ~{tries} {_CONNECT} {_SCRIPTS} {_LOOK} {_SERVER} "
+        "+xgroup|create +xgroup|setid +xreadgroup +xautoclaim +xack "
         f"+hincrby +hdel +expire (~{dead} +xadd +xdel)"
     )
     roles = {

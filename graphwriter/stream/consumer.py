@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from redis import ConnectionPool
 
+from graphwriter.stream import missed
 from graphwriter.stream.client import Client, GroupGone, connect, order, translated
 
 T = TypeVar("T")
+log = logging.getLogger("graphwriter")
 MARGIN = 5.0  # seconds that a blocking read's socket waits longer than the server blocks
 SUSPECT = 2  # deliveries above which an entry is tried alone: it may be what ends the worker
 EVERY = 2**31 - 1  # where Redis asks for a count: all that this consumer has in a range
+LOOK = 1.0  # seconds between two looks for missed entries of one who keeps up
 TRIES_KEPT = 7 * 24 * 3600  # seconds; the hash of tries goes by itself when nobody needs it
 
 # KEYS stream; ARGV first and last id. A page's number of entries and last id, without the entries.
@@ -51,7 +56,8 @@ class Stream:
 
     Nothing connects before the first call. Every call blocks for at most the client's timeout and
     raises `Unavailable` or `ConfigError`; reading and claiming make the group again when it is gone
-    and count that in `regrouped`.
+    and count that in `regrouped`. Reading counts in `missed` the entries that were trimmed or
+    deleted before the group was given them, where Redis knows how many (from 7.0 on).
     """
 
     def __init__(
@@ -68,6 +74,9 @@ class Stream:
         self._reader: Client = connect(source, stream, timeout=block + MARGIN, retries=0)
         self._tries = f"{tagged(stream)}:tries:{group}"
         self.regrouped = 0  # times that the group was gone and made again
+        self.missed = 0
+        self._behind, self._next_look = False, 0.0
+        self._blind = False  # whether it was said that we may not look
 
     def close(self) -> None:
         """Close the connections. Safe to call twice."""
@@ -92,7 +101,30 @@ class Stream:
 
     def read(self, count: int) -> list[Entry]:
         """Return up to `count` entries that nobody was given yet; waits `block` seconds for one."""
-        return self._read(b">", count, block=max(1, int(self.block * 1000)))
+        entries: list[Entry] = []
+        if self._behind or time.monotonic() >= self._next_look:  # else there is nothing to miss
+            entries = self._grouped_call(lambda: self._look_and_read(count), [])
+        if not entries:
+            entries = self._read(b">", count, block=max(1, int(self.block * 1000)))
+        self._behind = len(entries) == count
+        return entries
+
+    def _look_and_read(self, count: int) -> list[Entry]:
+        """Read without waiting, and count right before what was missed and would be passed over."""
+        # No transaction: a server that refuses the one has to do the other.
+        pipe: Any = self._reader.pipeline(transaction=False)
+        pipe.eval(missed.SCRIPT, 1, self.name, self.group)
+        pipe.xreadgroup(self.group, self.consumer, {self.name: b">"}, count=count)
+        gone, reply = pipe.execute(raise_on_error=False)
+        self._next_look = time.monotonic() + LOOK
+        if isinstance(reply, Exception):
+            raise reply
+        if isinstance(gone, int):
+            self.missed += gone
+        elif not self._blind:
+            log.warning("entries that go unread are not counted: %s", gone)
+            self._blind = True
+        return _entries(reply)
 
     def pending(self, count: int) -> list[Entry]:
         """Return up to `count` of the oldest entries this consumer was given and has not acked.
@@ -217,10 +249,7 @@ class Stream:
             reply: Any = self._reader.xreadgroup(
                 self.group, self.consumer, {self.name: start}, count=count, block=block
             )
-            if not reply:
-                return []
-            found = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
-            entries: list[Entry] = [_new(Entry, (key, fields or {}, 1)) for key, fields in found]
+            entries = _entries(reply)
             return entries if block else self._counted(entries)
 
         return self._grouped_call(step, [])
@@ -245,3 +274,10 @@ class Stream:
             )
         times = {row["message_id"]: int(row["times_delivered"]) for row in rows}
         return [entry._replace(deliveries=times.get(entry.id, 1)) for entry in entries]
+
+
+def _entries(reply: Any) -> list[Entry]:
+    if not reply:
+        return []
+    found = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
+    return [_new(Entry, (key, fields or {}, 1)) for key, fields in found]

@@ -57,7 +57,7 @@ def look(client: Client, stream: str, group: str) -> Seen:
 def _trimmed_unread(info: dict[str, Any], group: dict[str, Any]) -> int | None:
     """Return how many entries went before the group was given them, where Redis knows enough."""
     added, read = info.get("entries-added"), group.get("entries-read")
-    if group["last-delivered-id"] == b"0-0":
+    if read is None and group["last-delivered-id"] == b"0-0":
         read = 0
     if added is None or read is None:
         return None

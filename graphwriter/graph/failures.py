@@ -25,7 +25,7 @@ class Failure(Enum):
     TRANSIENT = "try the batch again: a deadlock, a lost connection, a node deleted meanwhile"
     UNKNOWN = "run the batch again: it may or may not be committed, and running it twice is safe"
     TOO_BIG = "write the batch in halves"
-    STORE = "wait: the store takes no writes now"
+    STORE = "wait: the store takes no writes now, or lets nobody in"
     CONFIGURATION = "stop: a person has to mend it"
     DATA = "find the event by halving, and keep it as a dead letter"
 
@@ -52,6 +52,11 @@ _BY_CODE = {
     "Neo.TransientError.General.ForbiddenOnReadOnlyDatabase": Failure.STORE,
     "Neo.ClientError.General.WriteOnReadOnlyAccessDatabase": Failure.STORE,
     "Neo.ClientError.Statement.AccessMode": Failure.STORE,
+    # Others' wrong passwords lock a user out for a while, and what checks passwords may be away.
+    "Neo.ClientError.Security.AuthenticationRateLimit": Failure.STORE,
+    "Neo.ClientError.Security.AuthProviderFailed": Failure.STORE,
+    "Neo.ClientError.Security.AuthProviderTimeout": Failure.STORE,
+    "Neo.ClientError.Security.AuthorizationExpired": Failure.STORE,
     "Neo.DatabaseError.Schema.ConstraintCreationFailed": Failure.DATA,
     "Neo.ClientError.Statement.SyntaxError": Failure.CONFIGURATION,
     "Neo.ClientError.Database.DatabaseNotFound": Failure.CONFIGURATION,
@@ -73,14 +78,14 @@ def classify(error: Exception) -> Failure:
     """
     if isinstance(error, IncompleteCommit):
         return Failure.UNKNOWN
+    if isinstance(error, Neo4jError) and error.code in _BY_CODE:
+        return _BY_CODE[error.code]
     if isinstance(error, AuthError | ConfigurationError | CertificateConfigurationError):
         return Failure.CONFIGURATION
     if isinstance(error, Neo4jError):
         if error.gql_status == _HAS_RELATIONSHIPS:
             return Failure.TRANSIENT
         code = error.code or ""
-        if code in _BY_CODE:
-            return _BY_CODE[code]
         for family, failure in _BY_FAMILY:
             if code.startswith(family):
                 return failure

@@ -7,6 +7,7 @@ What becomes of the entries in each class is told by the loop's own tests.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -32,6 +33,8 @@ def server() -> Iterator[Neo4j]:
         "db.lock.acquisition.timeout": "1s",
         "db.memory.transaction.max": "8m",
         "db.transaction.monitor.check.interval": "100ms",
+        "dbms.security.auth_max_failed_attempts": "2",
+        "dbms.security.auth_lock_time": "1s",
     }
     with folder() as data, started(Neo4j(data=data, password=PASSWORD, settings=limits)) as made:
         with neo4j.GraphDatabase.driver(made.url, auth=made.auth) as driver:
@@ -105,11 +108,25 @@ def got_a_relationship(driver: neo4j.Driver) -> None:
     run(driver, "MATCH (n:Thing {key: 5}) DELETE n")
 
 
-def wrong_password(driver: neo4j.Driver) -> None:
+def address(driver: neo4j.Driver) -> str:
     server = driver.get_server_info().address
-    uri = f"bolt://{server[0]}:{server[1]}"
-    with neo4j.GraphDatabase.driver(uri, auth=("neo4j", "wrong")) as stranger:
+    return f"bolt://{server[0]}:{server[1]}"
+
+
+def wrong_password(driver: neo4j.Driver) -> None:
+    with neo4j.GraphDatabase.driver(address(driver), auth=("neo4j", "wrong")) as stranger:
         stranger.verify_connectivity()
+
+
+def others_wrong_passwords(driver: neo4j.Driver) -> None:
+    """Somebody else's wrong passwords lock the user for a while, for the right one too."""
+    try:
+        for _ in range(2):
+            provoked(wrong_password, driver)
+        with neo4j.GraphDatabase.driver(address(driver), auth=("neo4j", PASSWORD)) as another:
+            another.verify_connectivity()
+    finally:
+        time.sleep(1.2)  # until it is over
 
 
 def wrong_database(driver: neo4j.Driver) -> None:
@@ -172,6 +189,7 @@ REAL: dict[str, tuple[Provoke, Failure]] = {
         Failure.DATA,
     ),
     "a wrong password": (wrong_password, Failure.CONFIGURATION),
+    "a right password after others' wrong ones": (others_wrong_passwords, Failure.STORE),
     "a wrong database": (wrong_database, Failure.CONFIGURATION),
     "a statement that is none": (lambda driver: run(driver, "WRITE IT"), Failure.CONFIGURATION),
     "a write where only reading is allowed": (read_access, Failure.STORE),
@@ -214,6 +232,9 @@ def test_a_store_that_was_made_read_only_is_waited_for(server: Neo4j) -> None:
         ("Neo.TransientError.Cluster.ReplicationFailure", Failure.TRANSIENT),
         ("Neo.ClientError.Security.Forbidden", Failure.CONFIGURATION),
         ("Neo.ClientError.Security.CredentialsExpired", Failure.CONFIGURATION),
+        ("Neo.ClientError.Security.AuthProviderFailed", Failure.STORE),
+        ("Neo.ClientError.Security.AuthProviderTimeout", Failure.STORE),
+        ("Neo.ClientError.Security.AuthorizationExpired", Failure.STORE),
         ("Neo.DatabaseError.General.UnknownError", Failure.STORE),
         ("Neo.DatabaseError.Transaction.TransactionCommitFailed", Failure.STORE),
         ("Neo.ClientError.General.ForbiddenOnReadOnlyDatabase", Failure.STORE),

@@ -217,7 +217,8 @@ class GraphWriter:
             )
         self._graph, self._tenant, self._text = neo4j_client.graph, tenant, text
         self._database_url = database_url
-        name = consumer_name or f"{socket.gethostname()}-{os.getpid()}"
+        self._process = os.getpid()
+        name = consumer_name or f"{socket.gethostname()}-{self._process}"
         self._stream = Stream(pool, stream, consumer_group, name)
         self._writer = Writer(
             self._stream,
@@ -234,13 +235,13 @@ class GraphWriter:
         return self._writer.counts
 
     def start_consuming(self) -> None:
-        """Write events until `stop` is called; blocks until then, waits for servers that are away.
+        """Write events until `stop` is called, which blocks; waits for servers that are away.
 
         Raises:
-            ConfigError: a person has to mend the set-up.
+            ConfigError: a person has to mend the set-up, or this is a fork of the maker's process.
             DeadLetterLimit: most of what arrives is refused.
         """
-        self._writer.run()
+        self._unshared().run()
 
     def run_once(self) -> int:
         """Do one step: write and acknowledge what one read returns, and return how many entries.
@@ -248,7 +249,7 @@ class GraphWriter:
         The first step connects, makes the group and the constraints, and returns 0; a step that
         finds nothing blocks for about a second. Raises what `start_consuming` does.
         """
-        return self._writer.run_once()
+        return self._unshared().run_once()
 
     def process_batch_from_postgres(
         self,
@@ -282,6 +283,13 @@ class GraphWriter:
             if rejects is not None:
                 fill.append(Path(rejects), [reject])
         return {"total": len(ids), "processed": len(ids) - failed, "failed": failed}
+
+    def _unshared(self) -> Writer:
+        """Return the writer; two processes may not share its name and its connections."""
+        if self._process != os.getpid():
+            text = f"this GraphWriter was made in process {self._process}: make one in each process"
+            raise ConfigError(f"{text}, and a Neo4jClient, after the fork")
+        return self._writer
 
     def stop(self) -> None:
         """Make `start_consuming` return after the batch in hand. Safe from threads and signals."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import ip_address
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -17,6 +18,16 @@ def passwords(url: str) -> list[str]:
     for name, values in parse_qs(parts.query).items():
         found += values if "password" in name else []
     return [*found, *map(unquote, found)]
+
+
+def safe(url: str) -> str:
+    """Return `url` without its user and password, however they are written, for messages."""
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        return "(not a URL)"
+    if "@" in rest:  # the last one: a password may hold one, and a / or # besides
+        rest = f"***@{rest.rpartition('@')[2]}"
+    return f"{scheme}://{re.split('[?#]', rest)[0]}"  # there, too, may be a password
 
 
 _CHECKED = ("rediss", "rediss+sentinel", "rediss+cluster", "bolt+s", "neo4j+s")

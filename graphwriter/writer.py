@@ -90,6 +90,7 @@ class Writer:
             self._helper = None
             while self._ahead is not None:  # what was read is finished too
                 self.run_once()
+        self._stopping = False  # it was heard: another `run` goes on
 
     def run_once(self) -> int:
         """Take and finish one read's worth of entries; return how many, 0 when there was nothing.

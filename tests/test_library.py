@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,6 +14,7 @@ import pytest
 import redis
 import redis.asyncio
 from fix_neo4j import Server
+from waits import until
 
 import graphwriter
 from graphwriter import BadEvent, ConfigError, EventPublisher, GraphWriter, Neo4jClient, Unavailable
@@ -170,6 +173,62 @@ def test_wrong_arguments_and_servers_are_named(client: Neo4jClient) -> None:
     away.close()
     with pytest.raises(ConfigError, match="NEO4J_URI"):
         Neo4jClient("http://127.0.0.1").connect()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "bolt://127.0.0.1:1?password=S3cret",
+        "neo4j://127.0.0.1:1?password=S3cret",
+        "bolt://127.0.0.1:1/#S3cret",
+        "bolt://neo4j:S3cret@127.0.0.1:1",
+        "S3cret",
+    ],
+)
+def test_a_secret_in_the_uri_of_neo4j_is_not_said_again(uri: str) -> None:
+    client = Neo4jClient(uri)
+    with pytest.raises(ConfigError, match="NEO4J_URI") as raised:
+        client.connect()
+    assert "S3cret" not in f"{raised.value} {client.graph.uri} {client.graph.ours(OSError())}"
+
+
+def test_a_fork_is_told_to_make_its_own(client: Neo4jClient, redis_client: redis.Redis) -> None:
+    """Connections and a consumer's name that two processes share would mix their answers up."""
+    writer = GraphWriter(client, redis_client)
+    writer.run_once()
+    ours, theirs = multiprocessing.Pipe()
+
+    def child() -> None:
+        for call in (writer.run_once, writer.start_consuming, client.graph.check):
+            try:
+                call()
+            except ConfigError as error:
+                theirs.send(str(error))
+        theirs.close()
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(30)
+    said = [ours.recv() for _ in range(3)]
+    assert all(f"in process {os.getpid()}" in one and "after the fork" in one for one in said)
+    assert writer.run_once() == 0
+    writer.close()
+
+
+def test_a_writer_that_was_stopped_can_start_again(
+    client: Neo4jClient, redis_client: redis.Redis
+) -> None:
+    writer = GraphWriter(client, redis_client)
+    for number in (1, 2):
+        thread = threading.Thread(target=writer.start_consuming)
+        thread.start()
+        with EventPublisher(_url(redis_client)) as publisher:
+            publisher.publish_all([EVENT | {"occurred_at": 1_760_000_000 + number}])
+        until(lambda number=number: writer.counts.written == number)  # type: ignore[misc]
+        writer.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+    writer.close()
 
 
 def test_a_stopped_writer_stays_stopped(client: Neo4jClient, redis_client: redis.Redis) -> None:

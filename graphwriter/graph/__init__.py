@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from graphwriter.graph.client import Graph, Refused, Taken
+from graphwriter.graph.client import Graph
+from graphwriter.graph.failures import Refused, Taken
 
 __all__ = ["Graph", "Refused", "Taken"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections import Counter
@@ -13,14 +14,13 @@ import neo4j
 from neo4j import GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, unit_of_work
 from neo4j.exceptions import DriverError, TransientError
 
+from graphwriter import links
 from graphwriter.batch import Batch
-from graphwriter.errors import BadEvent, ConfigError, GraphwriterError, TooBig, Unavailable
-from graphwriter.events import Address
-from graphwriter.graph.failures import Failure, classify, line
+from graphwriter.errors import ConfigError, GraphwriterError, TooBig, Unavailable
+from graphwriter.graph import address
+from graphwriter.graph.failures import Claims, Failure, Refused, Taken, classify, line
 
 T = TypeVar("T")
-Claims = frozenset[tuple[str, Address]]  # (post_id, address that claims it in vain)
-SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 DELAY = 0.05  # seconds before the first retry; the driver's own second idles through a deadlock
 
 
@@ -28,22 +28,6 @@ def statement(name: str) -> LiteralString:
     """Return the text of the statement in `name`.cypher."""
     text: Any = (resources.files("graphwriter.graph") / f"{name}.cypher").read_text("utf-8")
     return text  # type: ignore[no-any-return]  # a file of ours is as literal as a module
-
-
-class Refused(BadEvent):
-    """Raised when Neo4j will never take these rows; halving the batch finds the one."""
-
-
-class Taken(Refused):
-    """Raised when another address holds some of the batch's post_ids.
-
-    `claims` are the ones in the way, each (post_id, address that claims it in vain).
-    """
-
-    def __init__(self, claims: Claims) -> None:
-        some = ", ".join(sorted(post_id for post_id, _ in claims)[:3])
-        super().__init__("post_id_taken", f"another address holds the post_id {some}")
-        self.claims = claims
 
 
 class Graph:
@@ -65,10 +49,12 @@ class Graph:
         retry: float = 20.0,
         connect: float = 5.0,
     ) -> None:
-        self.uri, self.database = uri, database
+        self._uri, self.database = uri, database
+        self.uri = links.safe(uri)  # as it may be shown
         self._auth = None if user is None else (user, password or "")
         self._timeout, self._retry, self._connect = timeout, retry, connect
         self._driver: neo4j.Driver | None = None
+        self._process = 0  # that made the driver
         self._write, self._claims, self._adopt = map(statement, ("write", "claims", "adopt"))
         self._rewrite = statement("rewrite")
         self.retries = 0  # batches tried again, by us or by the driver, since the start
@@ -77,19 +63,11 @@ class Graph:
     def open(self) -> Graph:
         """Make the driver; it connects on first use. Raises ConfigError for a bad URI."""
         if self._driver is None:
-            scheme, _, rest = self.uri.partition("://")
-            if "@" in rest:
-                raise ConfigError(
-                    "NEO4J_URI holds a user or a password, which every log would show: set "
-                    "NEO4J_USER and NEO4J_PASSWORD or NEO4J_PASSWORD_FILE instead"
-                )
-            if scheme not in SCHEMES:
-                raise ConfigError(
-                    f"NEO4J_URI is {self.uri!r}, expected one of {', '.join(SCHEMES)} before ://"
-                )
+            self._process = os.getpid()
+            address.check(self._uri)
             try:
                 self._driver = GraphDatabase.driver(
-                    self.uri,
+                    self._uri,
                     auth=self._auth,
                     connection_timeout=self._connect,
                     connection_acquisition_timeout=self._connect + 5,
@@ -122,6 +100,11 @@ class Graph:
         """The driver, made on first use."""
         self.open()
         assert self._driver is not None
+        if self._process != os.getpid():
+            raise ConfigError(
+                f"this connection to Neo4j was opened in process {self._process}, and process "
+                f"{os.getpid()} cannot share it: open one in each, after the fork"
+            )
         return self._driver
 
     def check(self, *, writes: bool = False) -> str:

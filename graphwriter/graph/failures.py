@@ -18,6 +18,9 @@ from neo4j.exceptions import (
     TransientError,
 )
 
+from graphwriter.errors import BadEvent
+from graphwriter.events import Address
+
 
 class Failure(Enum):
     """The six classes, each with what is done about it."""
@@ -33,6 +36,25 @@ class Failure(Enum):
     def word(self) -> str:
         """What it is called in counts and metrics."""
         return self.name.lower()
+
+
+Claims = frozenset[tuple[str, Address]]  # (post_id, address that claims it in vain)
+
+
+class Refused(BadEvent):
+    """Raised when Neo4j will never take these rows; halving the batch finds the one."""
+
+
+class Taken(Refused):
+    """Raised when another address holds some of the batch's post_ids.
+
+    `claims` are the ones in the way, each (post_id, address that claims it in vain).
+    """
+
+    def __init__(self, claims: Claims) -> None:
+        some = ", ".join(sorted(post_id for post_id, _ in claims)[:3])
+        super().__init__("post_id_taken", f"another address holds the post_id {some}")
+        self.claims = claims
 
 
 _HAS_RELATIONSHIPS = "G1001"  # GQLSTATUS: a node to be deleted got a relationship meanwhile

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, LiteralString
 
 from graphwriter.errors import ConfigError
-from graphwriter.graph.client import Graph, Refused, statement
+from graphwriter.graph.client import Graph, statement
+from graphwriter.graph.failures import Refused
 
 # Uniqueness constraints only: Community has no node keys. (label, properties) by name.
 CONSTRAINTS: dict[str, tuple[LiteralString, tuple[LiteralString, ...]]] = {

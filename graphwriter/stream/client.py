@@ -26,6 +26,7 @@ from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool
 
 from graphwriter.errors import ConfigError, GraphwriterError, Unavailable
+from graphwriter.links import safe
 from graphwriter.stream import topology
 
 Client = redis.Redis
@@ -123,16 +124,6 @@ _IDENTITY = (
     "credential_provider",
     "protocol",
 )
-
-
-def safe(url: str) -> str:
-    """Return `url` without its user and password, however they are written, for messages."""
-    scheme, mark, rest = url.partition("://")
-    if not mark:
-        return "(not a URL)"
-    if "@" in rest:  # the last one: a password may hold one, and a / or # besides
-        rest = f"***@{rest.rpartition('@')[2]}"
-    return f"{scheme}://{rest.partition('?')[0]}"  # a password may also stand behind the ?
 
 
 def place(client: Client) -> str:

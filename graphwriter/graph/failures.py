@@ -6,6 +6,7 @@ where one can be made to give them.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 from neo4j.exceptions import (
@@ -15,11 +16,18 @@ from neo4j.exceptions import (
     DriverError,
     IncompleteCommit,
     Neo4jError,
+    ServiceUnavailable,
+    SessionExpired,
     TransientError,
 )
 
 from graphwriter.errors import BadEvent
 from graphwriter.events import Address
+
+# The driver shows its objects: ResolvedIPv4Address(('127.0.0.1', 7687)), Deadline(timeout=5.0).
+_ADDRESS = re.compile(r"(?:Resolved)?IPv[46]Address\(\('([^']*)', (\d+)[^)]*\)\)")
+_DEADLINE = re.compile(r"deadline Deadline\(timeout=([\d.]+)\)")
+_RESOLVED = re.compile(r"Couldn't connect to \S+ \(resolved to [^)]*\)\): ")
 
 
 class Failure(Enum):
@@ -123,4 +131,21 @@ def line(error: Exception) -> str:
     """Return the error as one line: its code and the server's first sentence, without a stack."""
     if isinstance(error, Neo4jError):
         return f"{error.code}: {(error.message or '').splitlines()[0] if error.message else ''}"
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    lost = isinstance(error, ServiceUnavailable | SessionExpired)
+    text = (_cause(error) if lost else "") or str(error)
+    text = " ".join(text.split() if lost else f"{type(error).__name__}: {text}".split())
+    text = _ADDRESS.sub(r"\1:\2", _DEADLINE.sub(r"\1 s", text))
+    return _RESOLVED.sub("", text)[:500]
+
+
+def _cause(error: BaseException) -> str:
+    """Return what the system said where a connection failed: the driver's own text is long."""
+    last = ""
+    known: set[int] = set()
+    below: BaseException | None = error
+    while below is not None and id(below) not in known:
+        known.add(id(below))
+        if isinstance(below, OSError):
+            last = below.strerror or str(below)
+        below = below.__cause__ or below.__context__
+    return last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,6 +50,9 @@ _PASSING = (
     TryAgainError,
 )
 _PASSING_WORDS = ("BUSY", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
+
+# The number of an error, and the address, which we say ourselves.
+_CONNECTING = re.compile(r"^Error -?\d+ connecting to \S+?\. ")
 
 _SCRIPT = "rror running script"
 
@@ -155,7 +159,7 @@ def translated(client: Client) -> Iterator[None]:
 
 def ours(error: RedisError, where: str) -> GraphwriterError:
     """Return the error of ours that says what to do about the client's."""
-    text = " ".join(str(error).split())[:300]
+    text = _CONNECTING.sub("", " ".join(str(error).split()))[:300].rstrip(".")
     if isinstance(error, NoPermissionError):
         return Forbidden(f"Redis at {where} refuses us: {text}")
     if isinstance(error, AuthenticationError | AuthorizationError):

@@ -17,6 +17,7 @@ from graphwriter.errors import ConfigError, DeadLetterLimit, GraphwriterError
 from graphwriter.graph import Graph, memory
 from graphwriter.stream import Stream
 from graphwriter.stream.deadletters import Limit
+from graphwriter.variables import unknown
 from graphwriter.writer import Writer
 
 log = logging.getLogger("graphwriter")
@@ -40,7 +41,7 @@ def run(config: Config, consumer: str) -> None:
     parent = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
     born = time.monotonic()
     logs.setup(config.log_level, config.log_format, config.secrets(), worker=consumer)
-    logging.getLogger("neo4j").setLevel(logging.ERROR)  # a retry is counted, and no news
+    logging.getLogger("neo4j").setLevel(logging.CRITICAL)  # its errors are raised, and told by us
     faulthandler.enable()  # SIGABRT, the watchdog's first word, prints where we are stuck
     directory = config.directory()
     name = state.key(consumer, config.redis_url, config.stream, config.group)
@@ -86,6 +87,8 @@ def run(config: Config, consumer: str) -> None:
     try:
         graph.open()  # refuses a URI with a password, before it is logged
         log.info("%s writes %s to %s", consumer, config.stream, config.neo4j_uri)
+        for name, near in unknown(os.environ):
+            log.warning("%s is no setting%s", name, f": is {near} meant?" if near else "")
         for link in config.exposed():
             log.warning("%s", link)
         settle()

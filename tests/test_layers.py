@@ -15,7 +15,7 @@ PACKAGE = ROOT / "graphwriter"
 LAYERS = (
     ("errors", "counts", "files", "links", "systemd", "texts"),
     ("telegram", "wire", "config", "state", "logs"),
-    ("peers", "times"),
+    ("peers", "times", "variables"),
     ("events",),
     ("batch", "judge", "embedded", "watchdog", "plan"),
     ("graph", "stream", "database"),

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
-from difflib import get_close_matches
 from shlex import quote
 
 from graphwriter import links
 from graphwriter.config import Config
 from graphwriter.doctor.finding import Finding, ok, wrong
 from graphwriter.errors import ConfigError
+from graphwriter.variables import PREFIX, unknown
 
-PREFIX, TESTS = "GRAPH_WRITER_", "GRAPH_WRITER_TEST_"
-BESIDE = {f"{PREFIX}CONSUMER_NAME", f"{PREFIX}CACHE"}  # which are read, and no settings
 # Names of other programs that are easily taken for ours.
 ALIKE = {
     "NEO4J_URL": "NEO4J_URI",
@@ -47,19 +44,9 @@ def _wrong(text: str, mend: str) -> Finding:
 
 def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Every variable of our prefix is a setting; none has the name of another program's."""
-    names = {setting.metadata["variable"] for setting in fields(Config)}
-    secrets = {s.metadata["variable"] for s in fields(Config) if s.metadata.get("secret")}
-    known = names | {f"{name}_FILE" for name in secrets} | BESIDE
-    found = False
-    for name in sorted(environ):
-        near: str | None = None
-        if name.startswith(PREFIX) and not name.startswith(TESTS) and name not in known:
-            near = next(iter(get_close_matches(name, known, 1)), None)
-        elif name in ALIKE and not environ.get(ALIKE[name]):
-            near = ALIKE[name]
-        else:
-            continue
-        found = True
+    others = [name for name in ALIKE if name in environ and not environ.get(ALIKE[name])]
+    found = [*unknown(environ), *((name, ALIKE[name]) for name in others)]
+    for name, near in found:
         if near:
             yield wrong(f"{name} is no setting: is {near} meant?", f'export {near}="${name}"')
         else:

@@ -106,6 +106,32 @@ class Counts(msgspec.Struct):
         )
 
 
+class Spreads(msgspec.Struct):
+    """What `Counts` tells of batches: their sizes, seconds and latency."""
+
+    sizes: Spread = msgspec.field(default_factory=Spread)
+    seconds: Spread = msgspec.field(default_factory=Spread)
+    latency: Spread = msgspec.field(default_factory=Spread)
+
+    @classmethod
+    def of(cls, counts: Counts | Spreads) -> Spreads:
+        """Return them as they are now, whatever is counted later."""
+        return cls(
+            *(
+                Spread([*one.buckets], one.sum)
+                for one in (counts.sizes, counts.seconds, counts.latency)
+            )
+        )
+
+    def plus(self, other: Counts | Spreads, sign: int = 1) -> Spreads:
+        """Return both together, or what this has and `other` had not yet."""
+        return Spreads(
+            self.sizes.plus(other.sizes, sign),
+            self.seconds.plus(other.seconds, sign),
+            self.latency.plus(other.latency, sign),
+        )
+
+
 _FIELDS = Counts.__struct_fields__
 
 

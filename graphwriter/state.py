@@ -20,13 +20,14 @@ from pathlib import Path
 import msgspec
 
 from graphwriter import files, systemd
-from graphwriter.counts import Counts
+from graphwriter.counts import Counts, Spreads
 from graphwriter.errors import ConfigError, NameTaken
 
 EVERY = 0.5  # seconds between two writes of the file at least, so that progress costs nothing
 STOPPED = "stopped"  # what a worker does that ended in good order
 KEPT = 64  # files of workers that are gone; what older ones counted is put together in one
 TRACK, STEP = 6, 2.0  # places that a track keeps, and seconds between two at least
+MARKS, APART = 3, 100.0  # and of the marks, which so reach back for up to five minutes
 
 
 class State(msgspec.Struct):
@@ -45,6 +46,7 @@ class State(msgspec.Struct):
     before: Counts = msgspec.field(default_factory=Counts)  # what earlier ones of its name counted
     last_error: tuple[float, str] | None = None  # when it was, and what
     track: list[tuple[float, int]] = []  # the last few times, and how many events were through then
+    marks: list[tuple[float, Spreads]] = []  # the last few times, and what batches had taken then
 
     @property
     def total(self) -> Counts:
@@ -57,6 +59,12 @@ class State(msgspec.Struct):
             return 0.0
         since, done = self.track[0]
         return max(0, self.counts.done - done) / (now - since)
+
+    @property
+    def recent(self) -> Spreads:
+        """What batches took in the last five minutes, or since the start."""
+        spreads = Spreads.of(self.counts)
+        return spreads.plus(self.marks[0][1], -1) if self.marks else spreads
 
 
 def key(consumer: str, url: str, stream: str, group: str) -> str:
@@ -173,6 +181,9 @@ class Heartbeat:
             state.last_error = (state.progress, state.error)
         if not state.track or state.progress - state.track[-1][0] >= STEP:
             state.track = [*state.track[1 - TRACK :], (state.progress, state.counts.done)]
+        if not state.marks or state.progress - state.marks[-1][0] >= APART:
+            mark = state.progress, Spreads.of(state.counts)
+            state.marks = [*state.marks[1 - MARKS :], mark]
         _write(self.path, state)
         systemd.tell(WATCHDOG=1, STATUS=doing)
 

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import LiteralString, TypeVar
 
 import msgspec
 
 from graphwriter import state
 from graphwriter.config import Config
-from graphwriter.counts import Counts
-from graphwriter.errors import GraphwriterError
+from graphwriter.counts import LATENCY, SECONDS, Counts, Spread, Spreads
+from graphwriter.errors import ConfigError, GraphwriterError
 from graphwriter.graph import Graph
 from graphwriter.stream import DeadLetters, Stream, connect, looking
 from graphwriter.stream.client import order, place
@@ -26,6 +26,7 @@ SHOWN = 300  # characters of each of their texts: others may have added them
 PATIENCE = 2.0  # seconds to wait for an answer of Redis, twice at most
 BUSY = 5.0  # and of Neo4j, which may be at its limit and well
 KEPT = 30.0  # seconds that they are shown for while their number stays the same
+NEWS = 86_400.0  # seconds for which a dead letter is news; an older one is known
 SLOW = 30.0  # seconds without progress that are worth a look; a batch may take that long
 
 LABELS = ("Post", "Message", "ForwardSource", "Author")
@@ -54,12 +55,34 @@ def watched_graph(config: Config, database: str | None = None, timeout: float = 
 
 
 class Server(msgspec.Struct):
-    """Whether a server answers, how fast in seconds, and what it says instead."""
+    """Whether a server answers what it is asked, how fast in seconds, and what it says instead."""
 
     place: str
     up: bool = True
     seconds: float = 0.0
     error: str | None = None
+    refused: bool = False  # it is there, and refuses us: a password, a right, a set-up
+
+    @property
+    def how(self) -> str:
+        """A word or two for one that is not up."""
+        return "refuses us" if self.refused else "is away"
+
+    @property
+    def said(self) -> str:
+        """Where it is and what happened, without what `how` says already."""
+        error = self.error or ""
+        text = error.partition(f" at {self.place}")[2].lstrip(" ,:") or error
+        for known in ("does not answer: ", "refuses us: "):
+            text = text.removeprefix(known)
+        return f"{self.place}: {text}"
+
+
+class Quantiles(msgspec.Struct):
+    """In seconds: half of the batches took up to `median`, 99 in 100 up to `p99`."""
+
+    median: float
+    p99: float
 
 
 class Worker(msgspec.Struct):
@@ -102,13 +125,17 @@ class Pipeline(msgspec.Struct):
     oldest_unread: float | None = None
     pending: int | None = None
     oldest_pending: float | None = None
-    consumers: list[tuple[str, int, float]] = []  # of all machines: name, pending, seconds idle
+    consumers: list[looking.Consumer] = []  # of all machines
     dead: int | None = None
     letters: list[Letter] = []
     workers: list[Worker] = []
     totals: Counts = msgspec.field(default_factory=Counts)  # of all workers that ever were here
     rate: float = 0.0
     kills: int = 0
+    # Of the batches of the last five minutes, by the workers that are alive here.
+    latency: Quantiles | None = None  # from XADD to acknowledgement, of a batch's oldest entry
+    seconds: Quantiles | None = None  # from a batch in hand to its acknowledgement
+    size: float | None = None  # entries of a batch
 
 
 class Base(msgspec.Struct):
@@ -139,7 +166,7 @@ class Looker:
         if seen is not None:
             for name in looking.Seen._fields:
                 setattr(told, name, getattr(seen, name))
-            told.consumers = sorted(seen.consumers)
+            told.consumers = sorted(seen.consumers, key=lambda one: one.name)
             told.oldest_unread = _age(now, seen.oldest_unread)
             told.oldest_pending = _age(now, seen.oldest_pending)
             told.letters = self._newest(seen.dead)
@@ -177,7 +204,7 @@ class Looker:
         return self._letters
 
     def _add_workers(self, told: Pipeline) -> None:
-        pending = {name: number for name, number, _ in told.consumers}
+        pending = {one.name: one.pending for one in told.consumers}
         found = [
             one
             for one in state.read_all(self.directory, stopped=True)
@@ -185,9 +212,11 @@ class Looker:
         ]
         for one in found:
             told.totals = told.totals.plus(one.total)
+        recent = Spreads()
         newest = state.newest(one for one in found if one.doing != state.STOPPED)
         for name, one in sorted(newest.items()):
             alive = state.alive(one.pid)
+            recent = recent.plus(one.recent) if alive else recent
             told.workers.append(
                 Worker(
                     name, one.pid, alive, one.doing, round(max(0.0, told.time - one.progress), 1),
@@ -195,6 +224,9 @@ class Looker:
                     one.error, one.last_error,
                 )
             )  # fmt: skip
+        told.latency = _quantiles(recent.latency, LATENCY)
+        told.seconds = _quantiles(recent.seconds, SECONDS)
+        told.size = recent.sizes.sum / recent.sizes.count if recent.sizes.count else None
         told.rate = sum(worker.rate for worker in told.workers)
         told.kills = state.kills(self.directory)
 
@@ -204,8 +236,14 @@ def _asked(where: str, ask: Callable[[], T]) -> tuple[Server, T | None]:
     try:
         found = ask()
     except GraphwriterError as error:
-        return Server(where, False, time.monotonic() - start, str(error)), None
+        refused = isinstance(error, ConfigError)
+        return Server(where, False, time.monotonic() - start, str(error), refused), None
     return Server(where, True, time.monotonic() - start), found
+
+
+def _quantiles(spread: Spread, bounds: Sequence[float]) -> Quantiles | None:
+    median, most = spread.quantile(bounds, 0.5), spread.quantile(bounds, 0.99)
+    return None if median is None or most is None else Quantiles(median, most)
 
 
 def _age(now: float, then: float | None) -> float | None:
@@ -215,7 +253,7 @@ def _age(now: float, then: float | None) -> float | None:
 def troubles(pipeline: Pipeline, base: Base) -> list[str]:
     """Return what keeps events from being written, each in a line; nothing where all is well."""
     found = [
-        f"{name} is away: {server.error}"
+        f"{name} {server.how}: {server.said}"
         for name, server in (("Redis", pipeline.redis), ("Neo4j", base.neo4j))
         if not server.up
     ]
@@ -236,7 +274,8 @@ def worries(pipeline: Pipeline) -> list[str]:
         found.append(f"{pipeline.trimmed_unread:,} entries were trimmed before they were read")
     if pipeline.totals.lost:
         found.append(f"{pipeline.totals.lost:,} entries went before they were written: lost")
-    if pipeline.dead:
+    newest = max((order(one.id)[0] / 1000 for one in pipeline.letters), default=pipeline.time)
+    if pipeline.dead and pipeline.time - newest < NEWS:
         found.append(counted(pipeline.dead, "dead letter"))
     return found
 

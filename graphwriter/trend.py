@@ -1,31 +1,24 @@
-"""What several looks at a pipeline tell that one cannot: rates, and the last minute."""
+"""What several looks at a pipeline tell that one cannot: what comes in, and whether we keep up."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from graphwriter.counts import LATENCY, SECONDS, Counts, Spread
 from graphwriter.status import Base, Pipeline
 
-PERIOD = 60.0  # seconds that latency is told of
+PERIOD = 60.0  # seconds in which a backlog has to shrink
 RECENT = 12.0  # seconds that rates are told of
 POINTS = 150  # looks that are remembered
 
 
 class Summary(msgspec.Struct):
-    """What several looks tell that one cannot. Latency is counted from XADD to acknowledgement.
-
-    Latency, seconds and size are of the last minute; where there was one look alone, of all time.
-    """
+    """What several looks tell that one cannot."""
 
     incoming: float | None = None  # entries a second that producers add
-    latency: tuple[float, float] | None = None  # half of the batches are within, 99 in 100 are
-    seconds: tuple[float, float] | None = None  # the same of what a batch takes
-    size: float | None = None  # events of a batch
+    behind: bool = False  # old entries are unread, and no fewer than a minute ago
     rates: list[float] = []  # events a second at each look, the oldest first
 
 
@@ -38,12 +31,9 @@ class Trend:
     def add(self, pipeline: Pipeline) -> Summary:
         """Remember a look, and return what it tells together with those before."""
         self._points.append(pipeline)
-        sizes = self._over(lambda counts: counts.sizes)
         return Summary(
             self._incoming(pipeline),
-            _middle_and_most(self._over(lambda counts: counts.latency), LATENCY),
-            _middle_and_most(self._over(lambda counts: counts.seconds), SECONDS),
-            sizes.sum / sizes.count if sizes.count else None,
+            self._behind(pipeline),
             [point.rate for point in self._points],
         )
 
@@ -54,17 +44,11 @@ class Trend:
                 return None if now is None else max(0, now - point.added) / (last.time - point.time)
         return None
 
-    def _over(self, spread: Callable[[Counts], Spread]) -> Spread:
-        last = self._points[-1]
-        first = next(one for one in self._points if last.time - one.time <= PERIOD)
-        if first is last or first.totals.entries > last.totals.entries:  # the files were deleted
-            return spread(last.totals)
-        return spread(last.totals).plus(spread(first.totals), -1)
-
-
-def _middle_and_most(spread: Spread, bounds: Sequence[float]) -> tuple[float, float] | None:
-    middle, most = spread.quantile(bounds, 0.5), spread.quantile(bounds, 0.99)
-    return None if middle is None or most is None else (middle, most)
+    def _behind(self, last: Pipeline) -> bool:
+        if last.unread is None or (last.oldest_unread or 0.0) < PERIOD:
+            return False
+        before = [one for one in self._points if last.time - one.time >= PERIOD]
+        return bool(before) and before[-1].unread is not None and before[-1].unread <= last.unread
 
 
 def told(pipeline: Pipeline, base: Base, summary: Summary) -> dict[str, Any]:

@@ -127,6 +127,7 @@ def test_hostile_names_are_text_and_fit_the_page(
     assert tab.text.count("<script>document.title=") > 30
     assert "\x1b" not in tab.text
     assert tab.run("document.documentElement.scrollWidth") <= width
+    assert tab.run("(s => s.scrollWidth <= s.clientWidth)(document.querySelector('.scroll'))")
     assert all("rm" not in command for command in commands(tab))
     assert tab.said == []
 

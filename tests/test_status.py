@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 import redis
 from fix_exporter import Exporter
+from waits import until
 
 from graphwriter import state, status
 from graphwriter.counts import LATENCY, Counts, Spread
-from graphwriter.trend import Trend
+from graphwriter.errors import EXIT_CONFIG
+from graphwriter.trend import Summary, Trend
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 
@@ -57,7 +61,7 @@ def test_one_screen_of_80_columns_tells_it_all(at_work: dict[str, str]) -> None:
     assert max(map(len, lines)) <= 80
     assert len(lines) < 24
     for words in (
-        "3 entries", "1 unread (oldest", "2 pending (oldest", "from XADD to written",
+        "3 entries", "1 unread (oldest", "2 pending (oldest", "of XADD, 99 % within",
         "0 dead letters", "Redis", "Neo4j", "1,500", "elsewhere: 2 pending",
     ):  # fmt: skip
         assert words in done.stdout, words
@@ -99,17 +103,107 @@ def test_the_page_the_metrics_and_the_command_tell_the_same(
         assert printed[name] == told[name], name
 
 
-def test_a_trend_tells_of_the_last_minute_alone() -> None:
-    """What came in is told by the stream, latency by what was counted since."""
-    trend = Trend()
-    server = status.Server("here")
-    old, new = Spread(), Spread()
-    old.add(LATENCY, 100.0)
-    new.add(LATENCY, 0.2)
-    for second, added, spread in ((0, 0, old), (50, 500, old), (60, 600, old.plus(new))):
-        counts = Counts(entries=second, latency=spread)
-        told = status.Pipeline(second, STREAM, GROUP, server, added=added, totals=counts)
-        summary = trend.add(told)
-    assert summary.incoming == 10
-    assert summary.latency is not None
-    assert 0.1 <= summary.latency[0] <= 0.25
+def test_several_looks_tell_what_comes_in_and_whether_a_backlog_shrinks() -> None:
+    """A backlog that is a minute old and no smaller than a minute ago is one that does not."""
+    trend, server = Trend(), status.Server("here")
+
+    def look(second: int, unread: int, oldest: float) -> Summary:
+        told = status.Pipeline(
+            second, STREAM, GROUP, server, added=10 * second, unread=unread, oldest_unread=oldest
+        )
+        return trend.add(told)
+
+    assert (look(0, 500, 90.0).incoming, look(50, 500, 90.0).incoming) == (None, None)
+    assert look(60, 500, 90.0) == Summary(10.0, True, [0.0] * 3)
+    assert not look(61, 499, 90.0).behind
+    assert not look(62, 5000, 20.0).behind
+
+
+def test_a_worker_tells_of_the_last_five_minutes_alone(tmp_path: Path) -> None:
+    """However long it runs, and whatever those of its name had to do before."""
+    now = time.time()
+    told = state.State("w", STREAM, GROUP, os.getpid(), now, now, 1.0, "writing", Counts())
+    heart = state.Heartbeat(tmp_path / "w.json", told)
+    told.counts.latency.add(LATENCY, 100.0)
+    heart.beat("writing", now=True)
+    assert told.recent.latency.count == 0
+    told.counts.latency.add(LATENCY, 0.2)
+    assert told.recent.latency.count == 1
+    heart.beat("reading", now=True)
+    assert len(told.marks) == 1
+    for _ in range(state.MARKS):
+        told.marks = [(when - state.APART, spreads) for when, spreads in told.marks]
+        heart.beat("reading", now=True)
+    assert len(told.marks) == state.MARKS
+    assert told.recent.latency.count == 0
+    (left,) = state.read_all(tmp_path)
+    assert left.recent == told.recent
+
+
+def looked(one: Exporter) -> None:
+    """Wait for the first look at Neo4j."""
+    until(lambda: one.metrics()['graph_writer_up{server="neo4j"}'] == 1, 60)
+
+
+def test_a_refusal_is_no_outage(
+    at_work: dict[str, str], redis_client: redis.Redis, exporter: Callable[..., Exporter]
+) -> None:
+    """A Redis user that lacks a right, or a wrong password: 78, and it is called what it is."""
+    client: Any = redis_client
+    client.execute_command(
+        "ACL", "SETUSER", "few", "on", ">secret-of-few", "~*", "+@all", "-xinfo|stream"
+    )
+    address = at_work["REDIS_URL"].partition("://")[2]
+    try:
+        for password, words in (("secret-of-few", "xinfo|stream"), ("wrong", "invalid username")):
+            there = {"REDIS_URL": f"redis://few:{password}@{address}"}
+            done = subprocess.run(
+                [sys.executable, "-m", "graphwriter", "status"],
+                env=os.environ | at_work | there | {"COLUMNS": "80"},
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == EXIT_CONFIG
+            assert max(map(len, done.stdout.splitlines())) <= 80
+            assert "REFUSES US" in done.stdout
+            assert words in done.stderr
+            assert "AWAY" not in done.stdout
+            one = exporter(**there)
+            looked(one)
+            assert one.get("readyz").text == "Redis refuses us\n"
+            assert one.metrics()['graph_writer_refused{server="redis"}'] == 1
+            assert one.metrics()['graph_writer_up{server="redis"}'] == 1
+            page = one.get().text
+            assert ">refused</p>" in page
+            assert "outage" not in page
+            assert "is away" not in page
+    finally:
+        client.acl_deluser("few")
+
+
+def test_an_outage_is_told_in_few_words_and_once(at_work: dict[str, str]) -> None:
+    """By the server's line, and not by each worker that waits for it."""
+    path = Path(at_work["GRAPH_WRITER_RUN_DIR"]) / "w.json"
+    told = msgspec.json.decode(path.read_bytes(), type=state.State)
+    told.error = "Neo4j at bolt://127.0.0.1:1 does not answer: Connection refused"
+    path.write_bytes(msgspec.json.encode(told))
+    done = subprocess.run(
+        [sys.executable, "-m", "graphwriter", "status"],
+        env=os.environ | at_work | {"COLUMNS": "80", "NEO4J_URI": "bolt://127.0.0.1:1"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "Neo4j    AWAY: bolt://127.0.0.1:1: Connection refused\n" in done.stdout
+    assert done.stdout.count("refused") == 1
+
+
+def test_every_key_of_the_json_is_documented(at_work: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "graphwriter", "status", "--json"],
+        env=os.environ | at_work, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    page = (Path(__file__).parent.parent / "docs" / "operations.md").read_text()
+    table = page.partition("## What `status --json` tells")[2].partition("\n## ")[0]
+    known = set(re.findall(r"`(\w+)`", table))
+    inner = {*told["workers"][0], *told["consumers"][0], *told["totals"], *told["redis"]}
+    inner |= {*told["latency"], *msgspec.structs.asdict(status.Letter("", "", 0, "", ""))}
+    assert {*told} | inner <= known, ({*told} | inner) - known

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
@@ -12,7 +14,7 @@ import click
 from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, settings
 from graphwriter.cli.output import as_json, counted, echo_json, plain, table
 from graphwriter.config import Config
-from graphwriter.errors import Unavailable
+from graphwriter.errors import ConfigError, Unavailable
 from graphwriter.texts import age
 
 if TYPE_CHECKING:  # the drivers are not needed for --help
@@ -20,6 +22,7 @@ if TYPE_CHECKING:  # the drivers are not needed for --help
     from graphwriter.trend import Summary
 
 EVERY = 2.0  # seconds between two looks of --watch
+INDENT = 9  # columns of a line's name
 
 
 @click.command("status", context_settings=CONTEXT)
@@ -48,7 +51,8 @@ def command(config: Config, watch: bool, json: bool) -> None:
                     click.clear()
                 _show(pipeline, base, summary)
             if first and not watch and not pipeline.redis.up:
-                raise Unavailable(str(pipeline.redis.error))
+                kind = ConfigError if pipeline.redis.refused else Unavailable
+                raise kind(str(pipeline.redis.error))
 
 
 def _looks(watch: bool) -> Iterator[bool]:
@@ -59,22 +63,28 @@ def _looks(watch: bool) -> Iterator[bool]:
 
 
 def _show(told: Pipeline, base: Base, summary: Summary) -> None:
+    width = shutil.get_terminal_size().columns
     for name, text in _lines(told, base, summary):
-        click.echo(f"{name:<9}{plain(text)}")
+        line = f"{name:<{INDENT}}{plain(text)}"
+        click.echo(
+            textwrap.fill(line, width, subsequent_indent=" " * INDENT, break_on_hyphens=False)
+        )
     click.echo()
+    away = told.redis.error, base.neo4j.error
     table(
         ["worker", "rate/s", "written", "unchanged", "dead", "pending", "doing"],
         [
-            [w.consumer, f"{w.rate:,.0f}", *_counted(w), _number(w.pending), _doing(w)]
+            [w.consumer, f"{w.rate:,.0f}", *_counted(w), _number(w.pending), _doing(w, away)]
             for w in told.workers
         ],
         empty="no worker on this machine (or another GRAPH_WRITER_RUN_DIR)",
     )
     here = {worker.consumer for worker in told.workers}
-    if elsewhere := [one for one in told.consumers if one[0] not in here]:
+    if elsewhere := [one for one in told.consumers if one.name not in here]:
         click.echo("\nconsumers that are no worker of this machine:")
-        for name, pending, idle in elsewhere[:10]:
-            click.echo(f"  {plain(name)}: {pending:,} pending, last seen {age(idle)} ago")
+        for one in elsewhere[:10]:
+            seen = f"last seen {age(one.idle)} ago"
+            click.echo(f"  {plain(one.name)}: {one.pending:,} pending, {seen}")
 
 
 def _lines(told: Pipeline, base: Base, summary: Summary) -> Iterator[tuple[str, str]]:
@@ -83,10 +93,10 @@ def _lines(told: Pipeline, base: Base, summary: Summary) -> Iterator[tuple[str, 
         yield "stream", f"{told.stream}: {counted(told.length or 0, 'entry')}"
         yield "group", _group(told)
     came = "" if summary.incoming is None else f"in {summary.incoming:,.0f}/s, "
-    took = ""
-    if summary.latency is not None:
-        took = "; {} to {} from XADD to written".format(*map(age, summary.latency))
-    yield "rate", f"{came}out {told.rate:,.0f}/s{took}"
+    yield "rate", f"{came}out {told.rate:,.0f}/s"
+    if told.latency is not None:
+        half, most = age(told.latency.median), age(told.latency.p99)
+        yield "latency", f"half within {half} of XADD, 99 % within {most}; last five minutes"
     if told.redis.up:
         yield "dead", _dead(told)
     yield "Redis", _server(told.redis)
@@ -121,7 +131,7 @@ def _dead(told: Pipeline) -> str:
 def _server(server: Server) -> str:
     if server.up:
         return f"{server.place} answers in {server.seconds * 1000:.1f} ms"
-    return f"AWAY: {server.error}"
+    return f"{'REFUSES US' if server.refused else 'AWAY'}: {server.said}"
 
 
 def _counted(worker: Worker) -> list[str]:
@@ -133,7 +143,8 @@ def _number(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
-def _doing(worker: Worker) -> str:
+def _doing(worker: Worker, away: tuple[str | None, ...]) -> str:
+    """Return what a worker does; that a server is `away` is said above, once for all."""
     doing = worker.doing if worker.alive else "ended"
-    error = f": {worker.error}" if worker.error else ""
+    error = f": {worker.error}" if worker.error and worker.error not in away else ""
     return f"{doing}, {age(worker.progress_age)} ago{error}"

@@ -107,9 +107,15 @@ def _servers(pipeline: Pipeline, base: Base) -> Iterator[Metric]:
     servers = {"redis": pipeline.redis, "neo4j": base.neo4j}
     yield _gauge(
         "graph_writer_up",
-        "Whether a server answers.",
+        "Whether a server answers; a refusal is an answer too.",
         ("server",),
-        {name: int(server.up) for name, server in servers.items()},
+        {name: int(server.up or server.refused) for name, server in servers.items()},
+    )
+    yield _gauge(
+        "graph_writer_refused",
+        "Whether a server answers the exporter with a refusal: a password, or a right, is wrong.",
+        ("server",),
+        {name: int(server.refused) for name, server in servers.items()},
     )
     yield _gauge(
         "graph_writer_answer_seconds",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from importlib import resources
 from typing import Any
@@ -63,12 +63,15 @@ class Page:
         key, html = self._rendered
         if key != shown:
             pipeline, base, summary = shown
+            found, away = troubles(pipeline, base), (pipeline.redis.error, base.neo4j.error)
             html = self._live.render(
                 pipeline=pipeline,
                 base=base,
                 summary=summary,
-                troubles=troubles(pipeline, base),
-                worries=worries(pipeline),
+                troubles=found,
+                verdict=_verdict(shown, found),
+                worries=[*_behind(shown), *worries(pipeline)],
+                away=away,
                 errors=_errors(shown),
                 line=_line(summary.rates),
                 peak=max(summary.rates, default=0.0),
@@ -85,9 +88,26 @@ class Page:
         )
 
 
+def _verdict(shown: Shown, found: Sequence[str]) -> str:
+    """Return a word for the troubles: a refusal may be the exporter's alone."""
+    refused = sum(server.refused for server in (shown.pipeline.redis, shown.base.neo4j))
+    return "refused" if refused == len(found) else "outage"
+
+
+def _behind(shown: Shown) -> Iterator[str]:
+    if shown.summary.behind:
+        since = _age(shown.pipeline.oldest_unread)
+        unread = f"{shown.pipeline.unread:,} unread"
+        yield f"{unread}, the oldest for {since}, and no fewer than a minute ago"
+
+
 def _errors(shown: Shown) -> list[tuple[float, str, str]]:
-    """Return the last error of each worker, the newest first: when, who, what."""
-    found = [(*one.last_error, one.consumer) for one in shown.pipeline.workers if one.last_error]
+    """Return the last error of each worker that is over, the newest first: when, who, what."""
+    found = [
+        (*one.last_error, one.consumer)
+        for one in shown.pipeline.workers
+        if one.last_error and not one.error
+    ]
     return [(when, who, what) for when, what, who in sorted(found, reverse=True)][:10]
 
 
@@ -109,7 +129,7 @@ def _printable(value: Any) -> Any:
 
 
 def _age(seconds: float | None) -> str | None:
-    return None if seconds is None else age(seconds)
+    return None if seconds is None else age(seconds).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _number(value: float | None) -> str | None:

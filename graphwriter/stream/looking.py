@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import msgspec
+
 from graphwriter.stream.client import Client, order, translated
 from graphwriter.stream.consumer import tagged
+
+
+class Consumer(msgspec.Struct):
+    """A consumer of the group, of whichever machine; times are in seconds."""
+
+    name: str
+    pending: int
+    idle: float  # since it last asked for something; before Redis 7.2 since it last got something
+    inactive: float | None = None  # since it last got something, where Redis tells both
 
 
 class Seen(NamedTuple):
@@ -19,9 +30,7 @@ class Seen(NamedTuple):
     pending: int = 0
     oldest_unread: float | None = None
     oldest_pending: float | None = None
-    consumers: tuple[
-        tuple[str, int, float], ...
-    ] = ()  # name, pending, seconds since a sign of life
+    consumers: tuple[Consumer, ...] = ()
     dead: int = 0
 
 
@@ -48,7 +57,12 @@ def look(client: Client, stream: str, group: str) -> Seen:
         oldest_unread=_seconds(unread[0][0]) if unread else None,
         oldest_pending=_seconds(waiting["min"]) if waiting["min"] else None,
         consumers=tuple(
-            (one["name"].decode(errors="replace"), one["pending"], one["idle"] / 1000)
+            Consumer(
+                one["name"].decode(errors="replace"),
+                one["pending"],
+                one["idle"] / 1000,
+                one["inactive"] / 1000 if "inactive" in one else None,
+            )
             for one in consumers
         ),
     )

@@ -31,7 +31,7 @@ from fix_doctor import (
 )
 from waits import until
 
-from graphwriter import doctor
+from graphwriter import doctor, status
 from graphwriter.cli import main
 from graphwriter.errors import (
     EXIT_DEAD_LETTER_LIMIT,
@@ -40,6 +40,8 @@ from graphwriter.errors import (
 from graphwriter.graph import Graph
 from graphwriter.stream import Stream
 from graphwriter.writer import Writer
+
+DEAD = f"{{{STREAM}}}:dead"
 
 
 def test_a_healthy_system_has_no_finding_and_a_worker_that_died_is_named(
@@ -144,17 +146,52 @@ def test_dead_letters_are_named_and_the_worker_that_stopped_for_them(
 ) -> None:
     for text in ("{", "[", '{"schema_version":"v7"}'):
         redis_client.xadd(STREAM, {"data": text})
-    limit = {"GRAPH_WRITER_DEAD_LEAST": "2"}
+    limit = {"GRAPH_WRITER_DEAD_LEAST": "2", "GRAPH_WRITER_BLOK": "1"}
     worker = [sys.executable, "-m", "graphwriter", "worker", "--consumer-name", "w-00"]
     done = subprocess.run(
         worker, env=os.environ | environ | limit, capture_output=True, timeout=60, check=False
     )
     assert done.returncode == EXIT_DEAD_LETTER_LIMIT
+    assert b"GRAPH_WRITER_BLOK is no setting: is GRAPH_WRITER_BLOCK meant?" in done.stderr
     findings = found(environ)
     said = "3 dead letters", "2 not_json, 1 schema_version"
     assert named(findings, "dead letters", *said) == "graphwriter dead list"
-    mend = named(findings, "workers here", "w-00", "3 of 3 entries became dead letters")
-    assert mend == "graphwriter dead list"
+    words = "w-00", "3 of 3 entries became dead letters", "once the producer is mended"
+    assert named(findings, "workers here", *words) == "graphwriter up"
+
+
+def test_dead_letters_of_the_days_before_are_known(
+    environ: Environ, redis_client: redis.Redis, group: list[bytes]
+) -> None:
+    """Those of the last day are a finding, and bring the older ones back with them."""
+    dead: Any = {f"dead.{name}": "0" for name in ("reason", "error", "source_id", "deliveries")}
+    dead |= {"dead.consumer": "w", "dead.time": "0"}
+    day_ago = int((time.time() - status.NEWS - 60) * 1000)
+    redis_client.xadd(DEAD, {"data": "{"} | dead, id=f"{day_ago}-0")
+    assert "dead letters" not in checks(found(environ))
+    redis_client.xadd(DEAD, {"data": "{"} | dead)
+    named(found(environ), "dead letters", "2 dead letters")
+
+
+def test_workers_of_another_group_are_told_of(
+    environ: Environ, redis_client: redis.Redis, group: list[bytes]
+) -> None:
+    """Nothing starts workers there: the name is wrong."""
+    findings = found(environ | {"GRAPH_WRITER_CONSUMER_GROUP": "posts"})
+    mend = named(findings, "group", "posts is not there, but graph_writer is")
+    assert mend == "export GRAPH_WRITER_CONSUMER_GROUP=graph_writer"
+    assert named(findings, "consumers", "in the group posts", "graph_writer") == "None"
+
+
+def test_a_consumer_that_asks_for_nothing_is_no_worker(
+    environ: Environ, redis_client: redis.Redis, group: list[bytes]
+) -> None:
+    """One with nothing in hand asks every second; one that holds entries may be busy with them."""
+    take(redis_client, "vm2-00", 10)
+    assert "consumers" not in checks(found(environ))
+    redis_client.xack(STREAM, GROUP, *group)
+    time.sleep(2.5)
+    named(found(environ), "consumers", "no worker is alive, here or elsewhere: one was last seen")
 
 
 def test_what_is_wrong_with_the_graph_is_named_and_mended(
@@ -177,6 +214,11 @@ def test_what_is_wrong_with_the_graph_is_named_and_mended(
     )
     findings = found(environ)
     assert named(findings, "constraints", "graphwriter_post_id") == "graphwriter schema apply"
+    twice = "CREATE (:Post:Message {post_id: 'twice'}), (:Post:Message {post_id: 'twice'})"
+    driver.execute_query(twice, database_="neo4j")
+    mend = named(found(environ), "constraints", "there twice")
+    assert mend == "graphwriter verify graph --repair"
+    driver.execute_query("MATCH (p:Post {post_id: 'twice'}) DELETE p", database_="neo4j")
     named(findings, "bare ids", "1 message there twice")
     adopt = named(findings, "foreign posts", "1 post of another service", "not adopted")
     named(findings, "foreign posts", "1 post of another service", "without an address")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from shlex import quote
 
 from graphwriter.doctor import neo4j, redis, servers, settings, stream, workers
 from graphwriter.doctor.facts import Facts, Skipped
@@ -46,18 +47,18 @@ def examine(facts: Facts) -> Iterator[Finding]:
 def _not_made(error: Exception, facts: Facts, told: set[str]) -> Finding:
     text = str(error)
     if isinstance(error, Skipped):
-        return unknown(f"{text} does not answer us")
+        return unknown(text)
     if isinstance(error, Forbidden):
         named = _COMMAND.search(text)
         right = f"+{named[1].lower()}" if named else "+COMMAND"
         return unknown(
             f"our Redis user may not ask {right[1:]}; to allow it:",
-            f"redis-cli ACL SETUSER {facts['redis_user']} {right}",
+            f"redis-cli ACL SETUSER {quote(facts['redis_user'])} {quote(right)}",
         )
     if isinstance(error, TooBig):
         return unknown("Neo4j takes too long to tell")
     if text in told or not isinstance(error, GraphwriterError):
         return unknown(text)
     told.add(text)
-    mend = "export GRAPH_WRITER_STREAM=NAME" if "WRONGTYPE" in text else "graphwriter doctor"
+    mend = "export GRAPH_WRITER_STREAM=NAME" if "WRONGTYPE" in text else None
     return wrong(text, mend, error)

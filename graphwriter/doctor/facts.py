@@ -18,8 +18,8 @@ import msgspec
 from graphwriter import state, status
 from graphwriter.config import Config
 from graphwriter.database.connection import Connection
-from graphwriter.errors import ConfigError, GraphwriterError, Unavailable
-from graphwriter.graph import Graph, schema
+from graphwriter.errors import ConfigError, GraphwriterError, TooBig, Unavailable
+from graphwriter.graph import Graph, duplicates, schema
 from graphwriter.graph import examining as neo4j
 from graphwriter.stream import DeadLetters, connect, looking
 from graphwriter.stream import examining as redis
@@ -75,11 +75,11 @@ def _ask_redis(config: Config, facts: Facts) -> None:
         client = connect(config.redis_url, config.stream, timeout=status.PATIENCE, retries=1)
     except ConfigError as error:
         facts["redis"] = Answer("", error=error)
-        return _skip(facts, _REDIS, "Redis")
+        return _skip(facts, _REDIS, "Redis", error)
     try:
         facts["redis"] = answer(place(client), lambda: redis.ping(client))
         if facts["redis"].error is not None:
-            return _skip(facts, _REDIS, "Redis")
+            return _skip(facts, _REDIS, "Redis", facts["redis"].error)
         for name, ask in _REDIS.items():
             facts[name] = _tried(ask, client, config)
     finally:
@@ -93,7 +93,7 @@ def _ask_neo4j(config: Config, facts: Facts) -> None:
             for name, ask in _NEO4J.items():
                 facts[name] = _tried(ask, graph)
             return
-    _skip(facts, _NEO4J, "Neo4j")
+    _skip(facts, _NEO4J, "Neo4j", facts["neo4j"].error)
     if "DatabaseUnavailable" in str(facts["neo4j"].error):
         with closing(
             status.watched_graph(config, "system", BUSY)
@@ -132,6 +132,14 @@ def _in_group(ask: Callable[[Client, str, str], T], nothing: T) -> Callable[[Cli
     return asked
 
 
+def _repeated(graph: Graph) -> list[str]:
+    """Return the missing constraints that nodes which are there twice stand in the way of."""
+    try:
+        return [name for name in schema.missing(graph) if duplicates.count(graph, name)]
+    except TooBig:
+        return []  # that they are missing is told all the same
+
+
 _REDIS: dict[str, Callable[[Client, Config], Any]] = {
     "look": lambda client, config: looking.look(client, config.stream, config.group),
     "ends": lambda client, config: redis.ends(client, config.stream),
@@ -151,6 +159,7 @@ _NEO4J: dict[str, Callable[[Graph], Any]] = {
     "neo4j_state": lambda graph: neo4j.state(graph, graph.database),
     "neo4j_writes": lambda graph: answer(graph.uri, lambda: neo4j.probe(graph)),
     "neo4j_missing": schema.missing,
+    "neo4j_repeated": _repeated,
     "neo4j_posts": lambda graph: graph.read(status.COUNTS["Post"])[0]["number"],
     "neo4j_foreign": neo4j.foreign,
     "neo4j_doubled": neo4j.doubled,
@@ -176,8 +185,9 @@ def _tried(ask: Callable[..., Any], *arguments: Any) -> Any:
         return GraphwriterError(f"{type(error).__name__}: {error}")
 
 
-def _skip(facts: Facts, names: Mapping[str, object], server: str) -> None:
-    facts.update(dict.fromkeys(names, Skipped(server)))
+def _skip(facts: Facts, names: Mapping[str, object], server: str, error: GraphwriterError) -> None:
+    how = "refuses us" if isinstance(error, ConfigError) else "does not answer us"
+    facts.update(dict.fromkeys(names, Skipped(f"{server} {how}")))
 
 
 def _workers(config: Config) -> list[state.State]:

@@ -10,7 +10,7 @@ OK, WRONG, UNKNOWN = "ok", "wrong", "unknown"
 
 
 class Finding(msgspec.Struct):
-    """One line of a check. `mend` is a command to paste, wherever one can mend it."""
+    """One line of a check. `mend` is a command to paste; None: none mends it, or the text says."""
 
     level: str  # ok, wrong, or unknown: the check could not be made
     text: str
@@ -24,7 +24,7 @@ def ok(text: str) -> Finding:
     return Finding(OK, text)
 
 
-def wrong(text: str, mend: str, error: GraphwriterError | None = None) -> Finding:
+def wrong(text: str, mend: str | None, error: GraphwriterError | None = None) -> Finding:
     """Return that something has to be mended; `error` tells the exit code."""
     return Finding(WRONG, text, mend, exit_code(error) if error else EXIT_FAILED)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from graphwriter.config import Config
 from graphwriter.doctor.facts import Answer
@@ -40,10 +41,12 @@ def database(
         return
     if neo4j_state.status != "online":
         why = f": {neo4j_state.message}" if neo4j_state.message else ""
-        mend = f'cypher-shell -d system "START DATABASE {name}"' if enterprise else "neo4j restart"
+        start = f"cypher-shell -d system {quote(f'START DATABASE `{name}`')}"
+        mend = start if enterprise else "neo4j restart"
         yield wrong(f"the database {name} is {neo4j_state.status}{why}", mend, Unavailable())
     if neo4j_state.access == "read-only":
-        mend = f'cypher-shell -d system "ALTER DATABASE {name} SET ACCESS READ WRITE"'
+        change = f"ALTER DATABASE `{name}` SET ACCESS READ WRITE"
+        mend = f"cypher-shell -d system {quote(change)}"
         if not enterprise:
             mend = "grep read_only /etc/neo4j/neo4j.conf"
         yield wrong(f"the database {name} is read-only by its settings", mend, Unavailable())
@@ -60,12 +63,16 @@ def writable(neo4j_writes: Answer, config: Config) -> Iterator[Finding]:
         yield ok(f"the database {config.neo4j_database} takes writes")
 
 
-def constraints(neo4j_missing: list[str]) -> Iterator[Finding]:
+def constraints(neo4j_missing: list[str], neo4j_repeated: list[str]) -> Iterator[Finding]:
     """The constraints are there: without them nodes are made twice, and every look-up is a scan."""
     if neo4j_missing:
         number = f"{len(neo4j_missing)} of {len(schema.CONSTRAINTS)}"
         names = ", ".join(neo4j_missing)
-        yield wrong(f"{number} constraints are missing: {names}", "graphwriter schema apply")
+        text, mend = f"{number} constraints are missing: {names}", "graphwriter schema apply"
+        if neo4j_repeated:
+            text += "; nodes are there twice, and have to be merged first"
+            mend = "graphwriter verify graph --repair"  # which makes the constraints, too
+        yield wrong(text, mend)
     else:
         yield ok(f"all {len(schema.CONSTRAINTS)} constraints are there")
 
@@ -109,7 +116,8 @@ def bare_ids(neo4j_bare: int) -> Iterator[Finding]:
     """A message is one node: a producer that sends bare chat ids makes a second one."""
     if neo4j_bare:
         text = f"{counted(neo4j_bare, 'message')} there twice, with a bare and a marked chat id"
-        yield wrong(f"{text}; what a producer has to send:", "graphwriter schema event")
+        text += '; "Links are doubled" in docs/troubleshooting.md removes the bare ones'
+        yield wrong(f"{text}, once the producer sends what it has to:", "graphwriter schema event")
     else:
         yield ok("no message is there with a bare and a marked chat id")
 

@@ -30,7 +30,7 @@ def redis_role(redis_info: dict[str, Any]) -> Iterator[Finding]:
         at = f"redis://{redis_info.get('master_host')}:{redis_info.get('master_port')}/0"
         yield wrong("Redis is a replica, which takes no writes", f"export REDIS_URL={quote(at)}")
     elif redis_info.get("loading"):
-        yield wrong("Redis still loads its data from disk: wait", "graphwriter doctor")
+        yield wrong("Redis still loads its data from disk: wait", None)
     else:
         yield ok("Redis is a primary")
 

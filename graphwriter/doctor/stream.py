@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from shlex import quote
 
-from graphwriter import state
+from graphwriter import state, status
 from graphwriter.config import Config
 from graphwriter.doctor.finding import Finding, ok, wrong
 from graphwriter.stream import DeadLetter
+from graphwriter.stream.client import order
 from graphwriter.stream.examining import Ends, Group
 from graphwriter.stream.looking import Seen
 from graphwriter.texts import age, counted
@@ -35,12 +36,13 @@ def group(
         return
     others = [one.name for one in groups]
     text = f"the consumer group {config.group} is not there"
-    if near := get_close_matches(config.group, others, 1):
+    if others:
+        near = get_close_matches(config.group, others, 1) or others
         mend = f"export GRAPH_WRITER_CONSUMER_GROUP={quote(near[0])}"
-        yield wrong(f"{text}, but {', '.join(others[:3])} is", mend)
+        yield wrong(f"{text}, but {', '.join(others[:5])} is", mend)
     elif any(state.alive(one.pid) for one in workers if one.doing != state.STOPPED):
         text = f"{text} yet: the workers make it once both servers answer them"
-        yield wrong(text, "graphwriter status --watch")
+        yield wrong(text, None)
     else:
         yield wrong(f"{text}: no worker has started yet", "graphwriter up")
 
@@ -96,16 +98,18 @@ def backlog(look: Seen, now: float) -> Iterator[Finding]:
     yield ok(f"{unread} unread{waits}")
 
 
-def dead_letters(look: Seen, letters: tuple[DeadLetter, ...]) -> Iterator[Finding]:
-    """No entry was refused for good."""
+def dead_letters(look: Seen, letters: tuple[DeadLetter, ...], now: float) -> Iterator[Finding]:
+    """No entry was refused for good since yesterday: older dead letters are known."""
     if not look.dead:
         yield ok("no dead letters")
         return
     reasons = Counter(letter.reason for letter in letters)
     newest = ", ".join(f"{number} {word}" for word, number in reasons.most_common())
-    yield wrong(
-        f"{counted(look.dead, 'dead letter')}; the newest: {newest}", "graphwriter dead list"
-    )
+    text = f"{counted(look.dead, 'dead letter')}; the newest: {newest}"
+    if letters and (old := now - order(letters[0].id)[0] / 1000) > status.NEWS:
+        yield ok(f"{text}, {age(old)} ago")
+    else:
+        yield wrong(text, "graphwriter dead list")
 
 
 CHECKS = (events, group, trimmed, trimmed_pending, backlog, dead_letters)

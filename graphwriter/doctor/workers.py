@@ -8,27 +8,43 @@ from shlex import quote
 from graphwriter import state, status
 from graphwriter.config import Config
 from graphwriter.doctor.finding import Finding, ok, wrong
-from graphwriter.stream.examining import Held, Often
-from graphwriter.stream.looking import Seen
+from graphwriter.stream.examining import Group, Held, Often
+from graphwriter.stream.looking import Consumer, Seen
 from graphwriter.texts import age
 
 OFTEN = 5  # deliveries of one entry that no restart explains
+RESTS = 2.0  # seconds in which a worker with nothing in hand asks again, at least
 STUCK = 2.0  # times GRAPH_WRITER_CLAIM_IDLE: by then a living worker has taken entries over
 
 
-def consumers(look: Seen, workers: list[state.State], config: Config) -> Iterator[Finding]:
+def consumers(
+    look: Seen, groups: list[Group], workers: list[state.State], config: Config
+) -> Iterator[Finding]:
     """Some worker is alive: one of this machine by its process, one of another by its reading."""
     here = [one.consumer for one in workers if _alive(one)]
     known = {one.consumer for one in workers}
-    away = [
-        name for name, _, idle in look.consumers if name not in known and idle <= config.claim_idle
-    ]
+    away = [one for one in look.consumers if one.name not in known and _reads(one, config)]
     if here or away:
         yield ok(f"{len(here)} alive here, {len(away)} on other machines")
         return
-    last = min((idle for _, _, idle in look.consumers), default=None)
+    others = [one.name for one in groups if one.name != config.group]
+    if others and not look.group_exists:
+        text = f"no worker is alive in the group {config.group}"
+        yield wrong(f"{text}; those of {', '.join(others[:5])} are not looked at", None)
+        return
+    last = min((one.idle for one in look.consumers), default=None)
     seen = "none has ever read" if last is None else f"one was last seen {age(last)} ago"
     yield wrong(f"no worker is alive, here or elsewhere: {seen}", _start(config))
+
+
+def _reads(one: Consumer, config: Config) -> bool:
+    """Return whether a consumer of another machine is likely to be alive.
+
+    With nothing in hand it asks for more every `block` seconds. Redis before 7.2 does not count
+    that as a sign of life.
+    """
+    rests = not one.pending and one.inactive is not None
+    return one.idle <= (max(RESTS, 2 * config.block) if rests else config.claim_idle)
 
 
 def workers_here(workers: list[state.State], config: Config, now: float) -> Iterator[Finding]:
@@ -40,14 +56,16 @@ def workers_here(workers: list[state.State], config: Config, now: float) -> Iter
         if one.doing == state.STOPPED:
             continue
         if not _alive(one):
-            mend = "graphwriter dead list" if "dead letter" in why else _start(config)
-            yield wrong(f"{one.consumer} (process {one.pid}) ended {age(silent)} ago{why}", mend)
+            text = f"{one.consumer} (process {one.pid}) ended {age(silent)} ago{why}"
+            if "dead letter" in why:
+                text += "; `graphwriter dead list` has them; once the producer is mended:"
+            yield wrong(text, _start(config))
         elif silent > status.SLOW:
             text = f"{one.consumer} has been {one.doing} for {age(silent)}"
             text += "; this ends it, with its stack in the log:"
             yield wrong(text, f"kill -ABRT {one.pid}")
         elif one.error:
-            yield wrong(f"{one.consumer} waits{why}", "graphwriter status --watch")
+            yield wrong(f"{one.consumer} waits{why}", None)
         else:
             well += 1
     if well:
@@ -58,7 +76,7 @@ def pending(
     held: list[Held], look: Seen, workers: list[state.State], config: Config
 ) -> Iterator[Finding]:
     """Nobody holds entries who is gone, and nobody holds them for long."""
-    idle = {name: seconds for name, _, seconds in look.consumers}
+    idle = {one.name: one.idle for one in look.consumers}
     here = {one.consumer: one for one in workers}
     found = False
     for one in held:

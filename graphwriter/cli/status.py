@@ -122,9 +122,9 @@ def _group(told: Pipeline) -> str:
 
 
 def _dead(told: Pipeline) -> str:
-    text = f"{counted(told.dead or 0, 'dead letter')}, {told.totals.lost:,} lost while pending"
+    text = f"{counted(told.dead or 0, 'dead letter')}, {told.totals.lost:,} lost to trimming"
     if told.trimmed_unread:
-        text += f", {told.trimmed_unread:,} trimmed unread"
+        text += f", {told.trimmed_unread:,} more since the last read"
     return f"{text}; see `graphwriter dead list`" if told.dead else text
 
 

@@ -87,6 +87,12 @@ def test_a_worker_that_does_not_get_on_is_named(environ: Environ, group: list[by
     (run / "w.json").write_bytes(msgspec.json.encode(told))
     mend = named(found(environ), "workers here", "w-00 has been writing for 50 s")
     assert mend == f"kill -ABRT {os.getpid()}"
+    told.progress = time.time()
+    told.error = "Neo4j at bolt://127.0.0.1:1 does not answer: Connection refused"
+    (run / "w.json").write_bytes(msgspec.json.encode(told))
+    findings = found(environ | {"NEO4J_URI": "bolt://127.0.0.1:1"})
+    named(findings, "workers here", "1 of this machine wait for a server that is away")
+    named(findings, "neo4j", "Connection refused", "if `graphwriter up` started it")
     run.chmod(0o777)
     assert named(found(environ), "run directory", "only we") == f"chmod 700 {run}"
 

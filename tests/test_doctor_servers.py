@@ -212,7 +212,9 @@ def test_settings_that_do_not_fit_are_all_named() -> None:
     assert mend == "unset GRAPH_WRITER_WATCHDOG GRAPH_WRITER_CLAIM_IDLE"
     named(findings, "settings", "GRAPH_WRITER_WATCHDOG is 10 s")
     mend = named(findings, "variables", "GRAPH_WRITER_BATCHSIZE", "is GRAPH_WRITER_BATCH_SIZE")
-    assert mend == 'export GRAPH_WRITER_BATCH_SIZE="$GRAPH_WRITER_BATCHSIZE"'
+    assert mend == (
+        'export GRAPH_WRITER_BATCH_SIZE="$GRAPH_WRITER_BATCHSIZE"; unset GRAPH_WRITER_BATCHSIZE'
+    )
     named(findings, "variables", "NEO4J_USERNAME", "NEO4J_USER meant")
     assert [one.check for one in findings].count("variables") == 2
     named(findings, "batch size", "50,000")

@@ -48,7 +48,8 @@ def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
     found = [*unknown(environ), *((name, ALIKE[name]) for name in others)]
     for name, near in found:
         if near:
-            yield wrong(f"{name} is no setting: is {near} meant?", f'export {near}="${name}"')
+            mend = f'export {near}="${name}"' + ("" if name in others else f"; unset {name}")
+            yield wrong(f"{name} is no setting: is {near} meant?", mend)
         else:
             yield wrong(f"{name} is no setting", f"unset {name}")
     if not found:

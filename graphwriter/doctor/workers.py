@@ -7,6 +7,7 @@ from shlex import quote
 
 from graphwriter import state, status
 from graphwriter.config import Config
+from graphwriter.doctor.facts import Answer
 from graphwriter.doctor.finding import Finding, ok, wrong
 from graphwriter.stream.examining import Group, Held, Often
 from graphwriter.stream.looking import Consumer, Seen
@@ -47,9 +48,12 @@ def _reads(one: Consumer, config: Config) -> bool:
     return one.idle <= (max(RESTS, 2 * config.block) if rests else config.claim_idle)
 
 
-def workers_here(workers: list[state.State], config: Config, now: float) -> Iterator[Finding]:
+def workers_here(
+    workers: list[state.State], config: Config, now: float, redis: Answer, neo4j: Answer
+) -> Iterator[Finding]:
     """Those of this machine get on, wait for nothing, and none has ended by itself."""
-    well = 0
+    told = str(redis.error), str(neo4j.error)  # as findings of their own
+    well = waiting = 0
     for one in workers:
         silent = max(0.0, now - one.progress)
         why = f": {one.error}" if one.error else ""
@@ -64,10 +68,14 @@ def workers_here(workers: list[state.State], config: Config, now: float) -> Iter
             text = f"{one.consumer} has been {one.doing} for {age(silent)}"
             text += "; this ends it, with its stack in the log:"
             yield wrong(text, f"kill -ABRT {one.pid}")
+        elif one.error in told:
+            waiting += 1
         elif one.error:
             yield wrong(f"{one.consumer} waits{why}", None)
         else:
             well += 1
+    if waiting:
+        yield wrong(f"{waiting} of this machine wait for a server that is away", None)
     if well:
         yield ok(f"{well} of this machine get on")
 

@@ -8,9 +8,9 @@ newer was written, and only equal values say that all is well.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from graphwriter import times
 from graphwriter.events import Address, Endpoint, Event
 from graphwriter.wire import shown
 
@@ -161,11 +161,16 @@ def _moment(version: int) -> str:
 
 def _value(name: str, value: Any) -> str:
     if name in _TIMES and isinstance(value, int):
-        return (_EPOCH + timedelta(microseconds=value)).isoformat()
+        return _iso(value)
     if name == "end":
         one, other = value
         return f"{other} {one}" if isinstance(other, str) else f"{one}/{other}"
     return shown(value)
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+def _iso(micros: int) -> str:
+    try:
+        return times.iso(micros)
+    except OverflowError:  # in the year 0 or 10000, of a zone where the year is one of Python's
+        return shown(micros)
+

@@ -129,6 +129,10 @@ BROKEN: list[tuple[str, LiteralString, dict[str, int]]] = [
         {"wrong_value": 2}),
     ("a time is no time", "MATCH (p {post_id: 'p3'}) SET p.posted_at = 'yesterday'",
         {"wrong_value": 1}),
+    ("a time is of a year that Python does not know", """MATCH (p {post_id: 'p3'})
+        SET p.posted_at = datetime({year: 999999})""", {"wrong_value": 1}),
+    ("a time is of the last hours of Python's years", """MATCH (p {post_id: 'p3'})
+        SET p.posted_at = datetime('9999-12-31T23:00:00-10:00')""", {"wrong_value": 1}),
     ("versions went back", """MATCH (p {post_id: 'p2'})
         SET p.reply_version = p.reply_version - 1, p.version = p.version - 1""",
         {"version_regression": 2}),
@@ -315,3 +319,13 @@ def test_repairs_are_safe_beside_workers_and_whoever_breaks_the_graph(
     assert audited(graph, source, repair=True).left == 0
     assert kinds(audited(graph, source)) == {}
     assert_same(told.graph(), read_graph(driver))
+
+
+def test_times_before_1970_are_right(graph: Graph, tmp_path: Path) -> None:
+    """Neo4j's epochSeconds goes toward zero there, its epochMillis down."""
+    seconds = ("-0.000001", "-0.5", "-0.000999", "-0.001001", "-1", "-1.000001", "-86400.25",
+               "0001-01-01T00:00:00.000001Z", "1969-12-31T23:59:59.999999Z")  # fmt: skip
+    world = [values(n, posted_at=at, forward_from_name="Bob", forward_date=at)
+             for n, at in enumerate(seconds)]  # fmt: skip
+    written(graph, world)
+    assert kinds(audited(graph, stored(tmp_path / "events", world))) == {}

@@ -21,6 +21,7 @@ from graphwriter import events
 from graphwriter.audit import Audit, Report
 from graphwriter.batch import fold
 from graphwriter.graph import Graph, scan, schema
+from graphwriter.graph.client import statement
 from graphwriter.sources import FileSource, Source
 
 
@@ -257,6 +258,23 @@ def test_pages_and_chunks_lose_nothing_between_them(
     report = audited(graph, stored(tmp_path / "events", world), repair=True)
     assert (kinds(report), report.left) == ({"missing_link": 12, "orphan": 8}, 0)
     assert rows(graph, "MATCH (n) RETURN count(n)") == [[24]]
+
+
+def operators(plan: dict[str, Any]) -> set[str]:
+    """The steps of a plan, by their names without the database's."""
+    below = [operators(child) for child in plan.get("children", ())]
+    return {plan["operatorType"].partition("@")[0]}.union(*below)
+
+
+@pytest.mark.parametrize(("name", "start"), [one[1:] for one in scan.SCANS])
+def test_a_page_comes_from_the_index(
+    graph: Graph, driver: neo4j.Driver, name: LiteralString, start: dict[str, Any]
+) -> None:
+    """Else each of many pages would be a walk through all the nodes."""
+    query: Any = statement(name).replace("CYPHER replan=skip", "EXPLAIN")
+    plan = driver.execute_query(query, **start, skip=0, size=5).summary.plan
+    assert plan is not None
+    assert not {each for each in operators(plan) if each.endswith("Scan")}
 
 
 def test_a_sample_looks_at_its_share(

@@ -14,7 +14,7 @@ from graphwriter.graph.client import Graph, statement
 
 PAGE = 2000  # nodes of one transaction
 _FIRST = -(2**63)
-_SCANS: tuple[tuple[LiteralString, LiteralString, dict[str, Any]], ...] = (
+SCANS: tuple[tuple[LiteralString, LiteralString, dict[str, Any]], ...] = (
     ("Message", "scan_messages", {"channel": _FIRST, "message": _FIRST}),
     ("ForwardSource", "scan_sources", {"id": "", "type": ""}),
     ("Author", "scan_authors", {"id": "", "type": ""}),
@@ -42,7 +42,7 @@ def scan(graph: Graph, share: float = 1.0, repair: bool = False) -> Iterator[Pag
     Needs the constraints. `repair` deletes orphans, and of equal links all but one. Raises what
     `Graph.read` and `Graph.write` do.
     """
-    for label, name, start in _SCANS:
+    for label, name, start in SCANS:
         text, at = statement(name), start
         while True:
             jump = random.uniform(0, 2) * PAGE * (1 / share - 1)  # noqa: S311 - a sample

@@ -1,5 +1,6 @@
 // One page of authors in the order of their keys, after [$id, $type]: how many, the last
 // key, and those with nothing attached, [id, type, element id].
+// The index is only used where every property of it is asked for.
 CYPHER replan=skip
 CALL () {
   MATCH (n:Author)
@@ -7,7 +8,7 @@ CALL () {
   RETURN n ORDER BY n.author_id, n.author_type SKIP $skip LIMIT $size
   UNION ALL
   MATCH (n:Author)
-  WHERE n.author_id > $id
+  WHERE n.author_id > $id AND n.author_type IS NOT NULL
   RETURN n ORDER BY n.author_id, n.author_type SKIP $skip LIMIT $size
 }
 WITH n LIMIT $size

@@ -1,6 +1,7 @@
 // One page of messages in the order of their keys, after [$channel, $message]: how many, the last
 // key, and what no graph may hold. An orphan is [channel, message, element id]; a post with more
 // than one link of a kind is [channel, message, [[kind, how many], ...]].
+// The index is only used where every property of it is asked for.
 CYPHER replan=skip
 CALL () {
   MATCH (m:Message)
@@ -8,7 +9,7 @@ CALL () {
   RETURN m ORDER BY m.tg_channel_id, m.telegram_message_id SKIP $skip LIMIT $size
   UNION ALL
   MATCH (m:Message)
-  WHERE m.tg_channel_id > $channel
+  WHERE m.tg_channel_id > $channel AND m.telegram_message_id IS NOT NULL
   RETURN m ORDER BY m.tg_channel_id, m.telegram_message_id SKIP $skip LIMIT $size
 }
 WITH m LIMIT $size

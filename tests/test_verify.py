@@ -134,6 +134,12 @@ BROKEN: list[tuple[str, LiteralString, dict[str, int]]] = [
         SET p.posted_at = datetime({year: 999999})""", {"wrong_value": 1}),
     ("a time is of the last hours of Python's years", """MATCH (p {post_id: 'p3'})
         SET p.posted_at = datetime('9999-12-31T23:00:00-10:00')""", {"wrong_value": 1}),
+    ("values of another type", """MATCH (p {post_id: 'p3'})-[r:FORWARDED_FROM]->()
+        SET p.views_count = 5.0, p.posted_at = 1600000000250000, r.forward_from_message_id = 4.0""",
+        {"wrong_value": 2, "wrong_link": 1}),
+    ("a reply leads to a node without a label", """MATCH (p {post_id: 'p2'})-[r:REPLIES_TO]->(n)
+        CREATE (p)-[c:REPLIES_TO]->(t) SET c = properties(r), t = n {.tg_channel_id,
+        .telegram_message_id} DELETE r""", {"wrong_link": 1}),
     ("versions went back", """MATCH (p {post_id: 'p2'})
         SET p.reply_version = p.reply_version - 1, p.version = p.version - 1""",
         {"version_regression": 2}),

@@ -2,13 +2,14 @@
 // since 1970: the driver takes long to make its own objects of them. What is no time stays as it is,
 // but an integer, and a time of a year that the driver cannot hold, are texts. epochMillis is rounded down, epochSeconds
 // toward zero, which is wrong in the last second before 1970.
-// The end of a link is null where the node has not the label, whatever its properties.
+// A version that is no integer is an empty text. The end of a link is null where the node has not the label, whatever its properties.
 // The keys come within a map, and it is planned once, for write.cypher's reasons.
 CYPHER replan=skip
 UNWIND $wanted.keys AS key
 MATCH (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
 RETURN key, m:Post AS post,
-  [m.version, m.forward_version, m.reply_version, m.author_version] AS versions,
+  [version IN [m.version, m.forward_version, m.reply_version, m.author_version] |
+    CASE WHEN version IS :: INTEGER THEN version ELSE '' END] AS versions,
   [m.post_id, m.channel_id, m.tenant_id, CASE
       WHEN m.posted_at IS :: INTEGER NOT NULL THEN toString(m.posted_at)
       WHEN m.posted_at IS NOT :: ZONED DATETIME NOT NULL THEN m.posted_at

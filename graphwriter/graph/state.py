@@ -1,4 +1,4 @@
-"""What the graph holds of some posts, in the shapes of `judge`."""
+"""What the graph holds of some posts, in the shapes of `judge`, and what it holds too much."""
 
 from __future__ import annotations
 
@@ -31,6 +31,13 @@ def read(graph: Graph, addresses: Iterable[Address], text: bool = False) -> dict
         )
         for key, is_post, versions, values, sources, targets, replies, authors in found
     }
+
+
+def unlink(graph: Graph, addresses: Iterable[Address]) -> None:
+    """Delete the links of these posts that no event said; raises what `Graph.write` does."""
+    ends = graph.mend(statement("unsaid"), keys=sorted(addresses))
+    if ends:
+        graph.mend(statement("orphans"), ids=[row["id"] for row in ends])
 
 
 def _end(key: list[Any] | None) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
@@ -150,12 +150,12 @@ class Audit:
             counts["unversioned"] += page.unversioned
             for rows, left, told in zip(page.wrong, page.left, _TOLD, strict=True):
                 for row in rows:
-                    self._note(told(page.label, *row), 1, row in left)
+                    self._note(told(page.label, *row), 1, int(row in left))
             yield page
         if self.report.share >= 1:
-            for kind, left in before.items():  # found once more
-                self.report.kinds[kind].found -= left
-                self.report.kinds[kind].left -= left
+            for kind, number in before.items():  # found once more
+                self.report.kinds[kind].found -= number
+                self.report.kinds[kind].left -= number
 
     @property
     def _latest(self) -> int:
@@ -284,4 +284,4 @@ def _unsaid(_label: str, one: Any, other: Any, facet: str, _more: None) -> Findi
 
 
 # What to tell of each row of `scan.Wrong`.
-_TOLD = (_orphan, _impossible, _doubled, _unsaid)
+_TOLD: tuple[Callable[..., Finding], ...] = (_orphan, _impossible, _doubled, _unsaid)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, LiteralString, NamedTuple
 
 from graphwriter.events import day
+from graphwriter.graph import state
 from graphwriter.graph.client import Graph, statement
 
 PAGE = 2000  # nodes of one transaction
@@ -49,8 +50,8 @@ def scan(graph: Graph, latest: int, share: float = 1.0, repair: bool = False) ->
     """Yield every page of the graph, or about a `share` of them; blocks for a page at a time.
 
     Needs the constraints. No event can have a version above `latest`. `repair` deletes orphans, and
-    of equal links all but one, and takes impossible versions away. Raises what `Graph.read` and
-    `Graph.write` do.
+    of equal links all but one, and those of a placeholder, and takes impossible versions away.
+    Raises what `Graph.read` and `Graph.write` do.
     """
     for label, name, start in SCANS:
         text, at = statement(name), start
@@ -64,7 +65,7 @@ def scan(graph: Graph, latest: int, share: float = 1.0, repair: bool = False) ->
             if any(wrong):
                 wrong = _both(wrong, _page(graph, text, where)[3])
             left = wrong
-            if repair and any(wrong[:3]):
+            if repair and any(wrong):
                 _mend(graph, wrong, limits)
                 left = _both(wrong, _page(graph, text, where)[3])
             yield Page(label, nodes, unversioned, wrong, left)
@@ -88,6 +89,8 @@ def _mend(graph: Graph, wrong: Wrong, limits: dict[str, int]) -> None:
     if wrong.impossible:
         ids = [row[3][0] for row in wrong.impossible]
         graph.mend(statement("impossible"), ids=ids, **limits)
+    if placeholders := [(row[0], row[1]) for row in wrong.unsaid if not row[2]]:
+        state.unlink(graph, placeholders)
     if wrong.doubled:
         graph.mend(statement("doubled"), keys=[row[:2] for row in wrong.doubled])
     if wrong.orphans:

@@ -8,13 +8,15 @@ graph holds nothing newer. Memory is that of a chunk and of a few examples a kin
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
+from typing import Any
 
-from graphwriter import judge
+from graphwriter import events, judge
 from graphwriter.batch import fold, newest
 from graphwriter.commit import settle
 from graphwriter.errors import BadEvent, ConfigError
@@ -25,6 +27,7 @@ from graphwriter.judge import Finding, Judgement, place
 from graphwriter.sources import Item, Source
 
 CHUNK = 500  # items compared at once
+_TWICE = (judge.IMPOSSIBLE, judge.UNSAID)  # found when compared and by the scan
 CONSTRAINT, DUPLICATE, DOUBLED, ORPHAN = "constraint", "duplicate_node", "duplicate_link", "orphan"
 # Every kind of difference, in the order of a report.
 KINDS = {
@@ -36,6 +39,8 @@ KINDS = {
     judge.EXTRA_LINK: "links that no event says",
     judge.WRONG_VALUE: "properties of posts that differ",
     judge.REGRESSION: "facets of an older version, or of none",
+    judge.IMPOSSIBLE: "versions that no event can have",
+    judge.UNSAID: "links of facets that no event spoke of",
     DOUBLED: "posts with several links of one kind",
     ORPHAN: "nodes that nothing is attached to",
 }
@@ -100,6 +105,7 @@ class Audit:
         self._graph, self._repair, self._text = graph, repair, text
         self._examples = examples
         self._salt = os.urandom(8)
+        self._newest = 0  # version of the source
 
     def constraints(self) -> None:
         """Look for missing constraints and for what they would have kept out."""
@@ -109,7 +115,7 @@ class Audit:
             left = duplicates.mend(self._graph, name) if self._repair and twice else twice
             detail = f"to see them: {schema.duplicates(name)}"
             if twice:
-                self._note(DUPLICATE, Finding(DUPLICATE, name, detail), twice, left)
+                self._note(Finding(DUPLICATE, name, detail), twice, left)
         lacking = missing
         if self._repair and missing:
             try:
@@ -120,7 +126,7 @@ class Audit:
         for name in missing:
             label, properties = schema.CONSTRAINTS[name]
             detail = f"on :{label}({', '.join(properties)}): `graphwriter schema apply` makes it"
-            self._note(CONSTRAINT, Finding(CONSTRAINT, name, detail), 1, int(name in lacking))
+            self._note(Finding(CONSTRAINT, name, detail), 1, int(name in lacking))
         # Without their indexes every look-up would be a walk through the whole graph.
         self.report.compared = not {*lacking} - {"graphwriter_post_id"}
 
@@ -138,17 +144,23 @@ class Audit:
         counts["unadopted"] = schema.unadopted(self._graph)
         if not self.report.compared:
             return
-        for page in scan(self._graph, self.report.share, self._repair):
+        before = {kind: self.report.kinds[kind].left for kind in _TWICE}
+        for page in scan(self._graph, self._latest, self.report.share, self._repair):
             counts["nodes"] += page.nodes
-            counts["unversioned"] += len(page.unversioned)
-            for channel, message, kinds in page.doubled:
-                detail = ", ".join(f"{number} {kind}" for kind, number in kinds)
-                left = (channel, message) in page.left
-                self._note(DOUBLED, Finding(DOUBLED, place((channel, message)), detail), 1, left)
-            for one, other, _ in page.orphans:
-                found = Finding(ORPHAN, f":{page.label} {one}/{other}", "nothing is attached to it")
-                self._note(ORPHAN, found, 1, (one, other) in page.left)
+            counts["unversioned"] += page.unversioned
+            for rows, left, told in zip(page.wrong, page.left, _TOLD, strict=True):
+                for row in rows:
+                    self._note(told(page.label, *row), 1, int(row in left))
             yield page
+        if self.report.share >= 1:
+            for kind, number in before.items():  # found once more
+                self.report.kinds[kind].found -= number
+                self.report.kinds[kind].left -= number
+
+    @property
+    def _latest(self) -> int:
+        """The highest version that an event can have, by our clock and by the source."""
+        return max(self._newest, events.latest(int(time.time() * 1000)))
 
     def _is_due(self, item: Item) -> bool:
         """Count an item, and return whether the graph has to hold it."""
@@ -187,20 +199,24 @@ class Audit:
         after = second
         if bad and self._repair:
             self._mend([item for item in wrong if _event(item).address in bad])
+            state.unlink(self._graph, bad)
             after = self._judged(source, wrong)
         for address in bad:
             left = Counter(found.kind for found in after[address].findings)
             for found in second[address].findings:
                 still = left[found.kind] > 0
                 left[found.kind] -= 1
-                self._note(found.kind, found, 1, still)
+                self._note(found, 1, still)
 
     def _judged(self, source: Source, items: list[Item]) -> dict[Address, Judgement]:
-        events = newest(map(_event, items))
-        held = state.read(self._graph, events, self._text) if events else {}
+        said = newest(map(_event, items))
+        held = state.read(self._graph, said, self._text) if said else {}
+        times = (one.post.version | 2**21 - 1 for one in said.values())  # of all the facets
+        self._newest = max(self._newest, max(times, default=0))
+        latest, exact = self._latest, source.exact
         return {
-            address: judge.judge(event, held.get(address), exact=source.exact, text=self._text)
-            for address, event in events.items()
+            address: judge.judge(event, held.get(address), latest, exact=exact, text=self._text)
+            for address, event in said.items()
         }
 
     def _alive(self, source: Source, items: list[Item]) -> list[Item]:
@@ -230,11 +246,11 @@ class Audit:
                 for item, _ in settled:
                     self._remember(Finding("not mended", item.place, str(outcome)))
 
-    def _note(self, kind: str, finding: Finding, found: int, left: int) -> None:
-        entry = self.report.kinds[kind]
+    def _note(self, finding: Finding, found: int, left: int) -> None:
+        entry = self.report.kinds[finding.kind]
         entry.found += found
         entry.left += left
-        if len(entry.examples) < self._examples:
+        if len(entry.examples) < self._examples and finding not in entry.examples:
             entry.examples.append(finding)
 
     def _remember(self, note: Finding) -> None:
@@ -245,3 +261,27 @@ class Audit:
 def _event(item: Item) -> Event:
     assert isinstance(item.event, Event)
     return item.event
+
+
+def _orphan(label: str, one: Any, other: Any, _facet: str, _id: str) -> Finding:
+    return Finding(ORPHAN, f":{label} {one}/{other}", "nothing is attached to it")
+
+
+def _impossible(label: str, one: Any, other: Any, facet: str, more: list[Any]) -> Finding:
+    if facet == "name":
+        detail = "its name_day keeps every name out"
+        return Finding(judge.IMPOSSIBLE, f":{label} {one}/{other}", detail)
+    return Finding(judge.IMPOSSIBLE, place((one, other)), judge.unlikely(facet, more[1]))
+
+
+def _doubled(_label: str, one: Any, other: Any, _facet: str, kinds: list[Any]) -> Finding:
+    detail = ", ".join(f"{number} {kind}" for kind, number in kinds)
+    return Finding(DOUBLED, place((one, other)), detail)
+
+
+def _unsaid(_label: str, one: Any, other: Any, facet: str, _more: None) -> Finding:
+    return Finding(judge.UNSAID, place((one, other)), judge.unsaid(facet))
+
+
+# What to tell of each row of `scan.Wrong`.
+_TOLD: tuple[Callable[..., Finding], ...] = (_orphan, _impossible, _doubled, _unsaid)

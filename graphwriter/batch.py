@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from graphwriter.events import Address, Endpoint, Event
+from graphwriter.events import Address, Endpoint, Event, day
 
 Row = list[Any]
 Labels = dict[Endpoint, tuple[int, str | None]]  # version and name; -1 while nameless
 MICROS = 1_000_000
-DAY = 86_400_000  # milliseconds
 
 
 class Parameter(dict[str, list[Any]]):
@@ -152,5 +151,5 @@ def _sorted(held: Labels) -> tuple[list[Row], dict[Endpoint | None, int]]:
     places: dict[Endpoint | None, int] = {}
     for place, (key, (version, name)) in enumerate(sorted(held.items())):
         places[key] = place
-        rows.append([*key, name, None if name is None else (version >> 21) // DAY])
+        rows.append([*key, name, None if name is None else day(version)])
     return rows, places

@@ -113,7 +113,7 @@ def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> 
     occurred = times.micros("occurred_at", event.occurred_at) // 1000
     if occurred < 0:
         raise BadEvent("occurred_at", f"occurred_at is {shown(event.occurred_at)}, before 1970")
-    if occurred > min(now + DAY, LAST):
+    if occurred > _last(now):
         raise BadEvent(
             "occurred_at",
             f"occurred_at is {shown(event.occurred_at)}, more than a day ahead of the clock",
@@ -144,6 +144,20 @@ def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> 
         _reply(event, address, base),
         _author(event, address[0], base),
     )
+
+
+def latest(now: int) -> int:
+    """Return the highest version that an event can have; `now` is that of `decode`."""
+    return _last(now) << 21 | 2**21 - 1
+
+
+def day(version: int) -> int:
+    """Return the day of a version, counted since 1970."""
+    return (version >> 21) // DAY
+
+
+def _last(now: int) -> int:
+    return min(now + DAY, LAST)
 
 
 _new: Any = tuple.__new__  # a named tuple's own is a function of Python's, three times as slow

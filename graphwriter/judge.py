@@ -8,9 +8,9 @@ newer was written, and only equal values say that all is well.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from graphwriter import times
 from graphwriter.events import Address, Endpoint, Event
 from graphwriter.wire import shown
 
@@ -20,6 +20,8 @@ WRONG_LINK = "wrong_link"
 EXTRA_LINK = "extra_link"
 WRONG_VALUE = "wrong_value"
 REGRESSION = "version_regression"
+IMPOSSIBLE = "impossible_version"
+UNSAID = "unsaid_link"
 
 _FACETS = ("post", "forward", "reply", "author")
 
@@ -27,16 +29,18 @@ _FACETS = ("post", "forward", "reply", "author")
 class Held(NamedTuple):
     """A post as the graph holds it: links as lists, since a broken graph may have too many.
 
-    `post` has the values of `events.Post` after its version; `versions` those of the four facets.
+    The end of a link is None where it is a node of another kind. `post` has the values of
+    `events.Post` after its version; `versions` those of the four facets.
     """
 
     is_post: bool
-    versions: tuple[int | None, int | None, int | None, int | None]
+    versions: tuple[Any, Any, Any, Any]  # None, or an integer if people left them alone
     post: tuple[Any, ...]
-    sources: Sequence[tuple[Endpoint, Any, Any, Any]]  # date in microseconds, message id, name
-    targets: Sequence[Address]
-    replies: Sequence[tuple[Address, Any]]  # thread id
-    authors: Sequence[tuple[Endpoint, Any]]  # signature
+    # date in microseconds, message id, name
+    sources: Sequence[tuple[Endpoint | None, Any, Any, Any]]
+    targets: Sequence[Address | None]
+    replies: Sequence[tuple[Address | None, Any]]  # thread id
+    authors: Sequence[tuple[Endpoint | None, Any]]  # signature
 
 
 class Finding(NamedTuple):
@@ -55,11 +59,14 @@ class Judgement(NamedTuple):
     newer: int = 0
 
 
-def judge(event: Event, held: Held | None, *, exact: bool, text: bool = False) -> Judgement:
+def judge(
+    event: Event, held: Held | None, latest: int, *, exact: bool, text: bool = False
+) -> Judgement:
     """Return how the graph's post compares with `event`, the newest of the source.
 
     Args:
         held: None where the graph has no node for the address.
+        latest: the highest version that an event can have; a higher one counts as none.
         exact: the source holds the events that were written. Else it holds rows with a time of
             their own: a lower version is then no difference where the values are equal, and what a
             row has no value for it does not speak of.
@@ -73,24 +80,62 @@ def judge(event: Event, held: Held | None, *, exact: bool, text: bool = False) -
     right = newer = 0
     for name, facet, version in zip(_FACETS, event[2:], held.versions, strict=True):
         if facet is None:
+            found += [Finding(UNSAID, where, unsaid(name))] * _is_unsaid(name, version, held)
             continue
         differing = _differences(facet, held, text, exact)
         wrong = [Finding(kind, where, detail) for kind, detail in differing]
-        low = version is None or version < facet.version
-        if version is not None and version > facet.version:
+        why = impossible(name, version, max(latest, facet.version))
+        if why is not None:
+            found += [*wrong, Finding(IMPOSSIBLE, where, why)]
+        elif version is not None and version > facet.version:
             right, newer = right + (not wrong), newer + bool(wrong)
-        elif wrong or (low and exact):
+        elif wrong or (exact and version != facet.version):
             found += wrong
-            if low:
+            if version != facet.version:
                 found.append(Finding(REGRESSION, where, _older(name, version, facet.version)))
         else:
             right += 1
     return Judgement(found, right, newer)
 
 
+def impossible(name: str, version: Any, latest: int) -> str | None:
+    """Return why no event can have this version of the facet `name`; None where one can."""
+    if version is None or (type(version) is int and version <= latest):
+        return None
+    return unlikely(name, version)
+
+
+def unlikely(name: str, version: Any) -> str:
+    """Return what there is to say of a version of the facet `name` that no event can have."""
+    told = f"of {_moment(version)}, a time to come" if type(version) is int else "no integer"
+    return f"the {name}'s version is {told}"
+
+
+def unsaid(name: str) -> str:
+    """Return what there is to say of links of the facet `name` that no event said."""
+    if not name:
+        return "it is no :Post, and has links of its own"
+    return f"its {name} has a link, but no version: no event spoke of it"
+
+
 def place(address: Address) -> str:
     """Return an address as people write it: chat/message."""
     return f"{address[0]}/{address[1]}"
+
+
+def _is_unsaid(name: str, version: Any, held: Held) -> bool:
+    """Whether a facet has links, which no event said: each leaves a version, and so does adoption.
+
+    Of a post without a version of its own nothing is known yet: another service may have made it.
+    """
+    own = held.versions[0]
+    known = own is not None and (type(own) is not int or own >= 0)
+    links = {
+        "forward": [*held.sources, *held.targets],
+        "reply": held.replies,
+        "author": held.authors,
+    }
+    return known and version is None and bool(links[name])
 
 
 def _differences(facet: Any, held: Held, text: bool, exact: bool) -> Iterator[tuple[str, str]]:
@@ -99,7 +144,7 @@ def _differences(facet: Any, held: Held, text: bool, exact: bool) -> Iterator[tu
         case "Post":
             names = facet._fields[1:] if text else facet._fields[1:-1]
             for name, wanted, found in zip(names, facet[1:], held.post, strict=False):
-                if wanted != found and (exact or wanted is not None):
+                if not _same(wanted, found) and (exact or wanted is not None):
                     yield (
                         WRONG_VALUE,
                         f"{name} is {_value(name, found)}, not {_value(name, wanted)}",
@@ -132,13 +177,14 @@ def _links(kind: str, link: Any, end: Any, found: Sequence[Any]) -> Iterator[tup
     """Compare the one link that there should be, none where `end` is None, with those there are."""
     extra = list(found)
     if end is not None:
-        if link in extra:
-            extra.remove(link)
+        right = [at for at, one in enumerate(extra) if all(map(_same, one, link))]
+        if right:
+            del extra[right[0]]
         elif extra:
             said = [
                 f"{name} is {_value(name, is_)}, not {_value(name, wanted)}"
                 for name, is_, wanted in zip(_NAMES[kind], extra.pop(0), link, strict=True)
-                if is_ != wanted
+                if not _same(is_, wanted)
             ]
             yield WRONG_LINK, f"{kind}: {'; '.join(said)}"
         else:
@@ -147,8 +193,13 @@ def _links(kind: str, link: Any, end: Any, found: Sequence[Any]) -> Iterator[tup
         yield EXTRA_LINK, f"{kind} {_value('end', one[0])} is one too many"
 
 
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are one to Neo4j, too: Python takes 5 for 5.0, and 1 for true."""
+    return type(one) is type(other) and bool(one == other)
+
+
 def _older(name: str, version: int | None, wanted: int) -> str:
-    if version is None:
+    if version is None or version < 0:
         return f"the {name} has no version, the source's is of {_moment(wanted)}"
     if version >> 21 == wanted >> 21:
         return f"the {name} is what loses the tie of {_moment(wanted)}"
@@ -161,11 +212,17 @@ def _moment(version: int) -> str:
 
 def _value(name: str, value: Any) -> str:
     if name in _TIMES and isinstance(value, int):
-        return (_EPOCH + timedelta(microseconds=value)).isoformat()
+        return _iso(value)
+    if name == "end" and value is None:
+        return "a node of another kind"
     if name == "end":
         one, other = value
         return f"{other} {one}" if isinstance(other, str) else f"{one}/{other}"
     return shown(value)
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+def _iso(micros: int) -> str:
+    try:
+        return times.iso(micros)
+    except OverflowError:  # in the year 0 or 10000, of a zone where the year is one of Python's
+        return shown(micros)

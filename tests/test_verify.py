@@ -21,7 +21,8 @@ from graphwriter import events
 from graphwriter.audit import Audit, Report
 from graphwriter.batch import fold
 from graphwriter.graph import Graph, scan, schema
-from graphwriter.sources import FileSource, Source
+from graphwriter.graph.client import statement
+from graphwriter.sources import FileSource, Item, Source
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ BROKEN: list[tuple[str, LiteralString, dict[str, int]]] = [
     ("a post is gone", "MATCH (p:Post {post_id: 'p5'}) DETACH DELETE p",
         {"missing_post": 1, "orphan": 1}),
     ("a post is a placeholder", "MATCH (p:Post {post_id: 'p1'}) REMOVE p:Post",
-        {"missing_post": 1}),
+        {"missing_post": 1, "unsaid_link": 1}),
     ("a reply is gone", "MATCH ({post_id: 'p2'})-[r:REPLIES_TO]->() DELETE r",
         {"missing_link": 1}),
     ("all links are gone", "MATCH (m)-[r]->(n) DELETE r WITH n WHERE NOT n:Post DELETE n",
@@ -129,11 +130,38 @@ BROKEN: list[tuple[str, LiteralString, dict[str, int]]] = [
         {"wrong_value": 2}),
     ("a time is no time", "MATCH (p {post_id: 'p3'}) SET p.posted_at = 'yesterday'",
         {"wrong_value": 1}),
+    ("a time is of a year that Python does not know", """MATCH (p {post_id: 'p3'})
+        SET p.posted_at = datetime({year: 999999})""", {"wrong_value": 1}),
+    ("a time is of the last hours of Python's years", """MATCH (p {post_id: 'p3'})
+        SET p.posted_at = datetime('9999-12-31T23:00:00-10:00')""", {"wrong_value": 1}),
+    ("values of another type", """MATCH (p {post_id: 'p3'})-[r:FORWARDED_FROM]->()
+        SET p.views_count = 5.0, p.posted_at = 1600000000250000, r.forward_from_message_id = 4.0""",
+        {"wrong_value": 2, "wrong_link": 1}),
+    ("a reply leads to a node without a label", """MATCH (p {post_id: 'p2'})-[r:REPLIES_TO]->(n)
+        CREATE (p)-[c:REPLIES_TO]->(t) SET c = properties(r), t = n {.tg_channel_id,
+        .telegram_message_id} DELETE r""", {"wrong_link": 1}),
     ("versions went back", """MATCH (p {post_id: 'p2'})
         SET p.reply_version = p.reply_version - 1, p.version = p.version - 1""",
         {"version_regression": 2}),
     ("versions are gone", "MATCH (p {post_id: 'p2'}) SET p.reply_version = null, p.version = null",
         {"version_regression": 2}),
+    ("versions are of a time to come", """MATCH (p {post_id: 'p2'})-[r:REPLIES_TO]->() DELETE r
+        WITH p, 9000000000000000000 AS ahead
+        SET p.version = ahead, p.reply_version = ahead, p.views_count = 0""",
+        {"missing_link": 1, "wrong_value": 1, "impossible_version": 2}),
+    ("versions are no integers", """MATCH (p {post_id: 'p2'}), (q {post_id: 'p3'})
+        SET p.version = 'x', p.reply_version = [1, 2], p.author_version = true,
+        q.version = datetime({year: 999999}), q.forward_version = 1.5""",
+        {"impossible_version": 5}),
+    ("names are of a day to come", """MATCH (n) WHERE n:Author OR n:ForwardSource
+        SET n.name_day = CASE WHEN n:Author THEN 99999999999 ELSE 'x' END""",
+        {"impossible_version": 4}),
+    ("links of facets that no event spoke of", """MATCH (p {post_id: 'p5'}), (n),
+        (q {post_id: 'p4'}) WHERE n.post_id IN ['p1', 'p3']
+        CREATE (p)-[:REPLIES_TO]->(n) WITH DISTINCT q
+        CREATE (:Author {author_id: '6', author_type: 'user'})-[:AUTHOR_OF]->(q)-[:FORWARDED_FROM]->
+        (:ForwardSource {source_id: '6', source_type: 'user'})""",
+        {"unsaid_link": 3, "duplicate_link": 1}),
     ("older links of an older version", """MATCH (p {post_id: 'p2'})-[r:REPLIES_TO]->() DELETE r
         CREATE (p)-[:REPLIES_TO]->(:Message {tg_channel_id: 1, telegram_message_id: 1})
         SET p.reply_version = 1""", {"wrong_link": 1, "version_regression": 1}),
@@ -207,12 +235,103 @@ def test_what_missing_constraints_let_in_is_merged_and_kept_out(
 
 def test_of_links_that_no_event_tells_apart_only_equal_ones_go(graph: Graph) -> None:
     """Which of two different replies is right nobody can say, so both stay and are reported."""
-    written(graph, [values(1), values(2), values(3)])
+    written(graph, [values(n, reply_to_message_id=None) for n in (1, 2, 3)])
     graph.run("MATCH (p {post_id: 'p1'}), (n) WHERE n <> p UNWIND [1, 2] AS _ "
               "CREATE (p)-[:REPLIES_TO]->(n)")  # fmt: skip
     report = audited(graph, None, repair=True)
     assert (kinds(report), report.left) == ({"duplicate_link": 1}, 1)
     assert rows(graph, "MATCH ({post_id: 'p1'})-[r]->() RETURN count(r)") == [[2]]
+
+
+def test_a_link_that_no_event_said_goes_only_where_a_source_knows_the_post(
+    graph: Graph, tmp_path: Path
+) -> None:
+    """The graph alone cannot tell it from one whose version was taken away."""
+    written(graph, [values(1), values(2), values(3, reply_to_message_id=9)])
+    graph.run(
+        "MATCH (p {post_id: 'p1'}), (q {post_id: 'p2'}), (m {telegram_message_id: 9}) "
+        "CREATE (p)-[:REPLIES_TO]->(q), (q)-[:REPLIES_TO]->(m)"
+    )
+    report = audited(graph, None, repair=True)
+    assert (kinds(report), report.left) == ({"unsaid_link": 2}, 2)
+    report = audited(graph, stored(tmp_path / "events", [values(1)]), repair=True)
+    assert (kinds(report), report.left) == ({"unsaid_link": 2}, 1)
+    assert rows(graph, "MATCH (p)-[r]->() RETURN p.post_id ORDER BY p.post_id") == [["p2"], ["p3"]]
+
+
+def test_links_of_a_placeholder_go_unless_it_was_a_post(graph: Graph, tmp_path: Path) -> None:
+    """No event of it was applied, so that none said them: but somebody may have taken the label."""
+    written(graph, [values(1, reply_to_message_id=8), values(2, reply_to_message_id=9)])
+    graph.run(
+        "MATCH (p {post_id: 'p1'}), (m {telegram_message_id: 9}) REMOVE p:Post "
+        "CREATE (m)-[:REPLIES_TO]->(:Message {tg_channel_id: 1, telegram_message_id: 1})"
+    )
+    report = audited(graph, None, repair=True)
+    assert (kinds(report), report.left) == ({"unsaid_link": 2}, 1)
+    assert rows(graph, "MATCH (m)-->() RETURN m.post_id ORDER BY m.post_id") == [["p1"], ["p2"]]
+    assert rows(graph, "MATCH (m {tg_channel_id: 1}) RETURN m") == []
+    graph.run(
+        "MATCH (m {telegram_message_id: 9}), (p {post_id: 'p2'}) CREATE (m)-[:REPLIES_TO]->(p)"
+    )
+    world = [values(1, reply_to_message_id=8), values(9)]
+    report = audited(graph, stored(tmp_path / "events", world), repair=True)
+    assert (kinds(report), report.left) == ({"missing_post": 2}, 0)
+    assert rows(graph, "MATCH (m)-->() RETURN m.post_id ORDER BY m.post_id") == [["p1"], ["p2"]]
+
+
+def test_links_that_another_service_left_are_no_difference(graph: Graph, tmp_path: Path) -> None:
+    """They were adopted with their post, and stay until an event speaks of the facet."""
+    graph.run("CREATE (p:Post {post_id: 'p1'})-[:REPLIES_TO]->(:Post {post_id: 'old'}), "
+              "(:Author {author_id: '6', author_type: 'user'})-[:AUTHOR_OF]->(p)")  # fmt: skip
+    written(graph, [values(1)])
+    source = stored(tmp_path / "events", [values(1)])
+    assert kinds(audited(graph, source, repair=True)) == {}
+    found = "MATCH (p {post_id: 'p1'})-[r]-() RETURN type(r) ORDER BY type(r)"
+    assert rows(graph, found) == [["AUTHOR_OF"], ["REPLIES_TO"]]
+    written(graph, [values(1, reply_to_message_id=None)])
+    assert rows(graph, found) == [["AUTHOR_OF"]]
+
+
+def test_a_version_that_no_event_can_have_keeps_none_out_after_a_repair(graph: Graph) -> None:
+    """Without a source what it stood for stays, and the next event or name wins."""
+    world = [values(n, reply_to_message_id=9, author_peer_id={"user_id": 5}) for n in (1, 2)]
+    written(graph, world)
+    graph.run(
+        "MATCH (p:Post), (a:Author) SET p.version = 'x', p.reply_version = 9000000000000000000, "
+        "a.name = 'evil', a.name_day = 99999999999"
+    )
+    report = audited(graph, None)
+    assert (kinds(report), report.left) == ({"impossible_version": 5}, 5)
+    report = audited(graph, None, repair=True)
+    assert (kinds(report), report.left) == ({"impossible_version": 5}, 0)
+    assert report.kinds["impossible_version"].examples[1].detail == (
+        "the reply's version is of 2105-12-29T12:53:43.828000+00:00, a time to come"
+    )
+    report = audited(graph, None, repair=True)
+    assert (kinds(report), report.counts["unversioned"]) == ({}, 2)
+    written(graph, [values(1, author_peer_id={"user_id": 5}, author_name="Ann", views_count=7,
+                           reply_to_message_id=8)])  # fmt: skip
+    found = "MATCH (a)-->(p {post_id: 'p1'})-->(m) RETURN a.name, p.views_count, m"
+    assert [row[:2] for row in rows(graph, found)] == [["Ann", 7]]
+    assert rows(graph, found)[0][2]["telegram_message_id"] == 8
+    assert kinds(audited(graph, None)) == {}
+
+
+def test_a_version_of_the_source_itself_is_none_to_come(graph: Graph, tmp_path: Path) -> None:
+    """Where the clock of Redis is more than a day ahead, a stream's events may be so, too."""
+    ahead = [values(n, occurred_at=4_000_000_000, reply_to_message_id=9) for n in (1, 2)]
+    written(graph, ahead)
+    stored(tmp_path / "events", ahead)
+    assert kinds(audited(graph, Ahead(str(tmp_path / "events")), repair=True)) == {}
+
+
+class Ahead(FileSource):
+    """A source whose clock is ahead."""
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield the events as they are in the file."""
+        for line in Path(self._path).read_text().splitlines():
+            yield Item("line", events.from_values(json.loads(line), 2**50))
 
 
 def test_something_newer_in_the_graph_is_left_as_it_is(graph: Graph, tmp_path: Path) -> None:
@@ -253,6 +372,23 @@ def test_pages_and_chunks_lose_nothing_between_them(
     report = audited(graph, stored(tmp_path / "events", world), repair=True)
     assert (kinds(report), report.left) == ({"missing_link": 12, "orphan": 8}, 0)
     assert rows(graph, "MATCH (n) RETURN count(n)") == [[24]]
+
+
+def operators(plan: dict[str, Any]) -> set[str]:
+    """The steps of a plan, by their names without the database's."""
+    below = [operators(child) for child in plan.get("children", ())]
+    return {plan["operatorType"].partition("@")[0]}.union(*below)
+
+
+@pytest.mark.parametrize(("name", "start"), [one[1:] for one in scan.SCANS])
+def test_a_page_comes_from_the_index(
+    graph: Graph, driver: neo4j.Driver, name: LiteralString, start: dict[str, Any]
+) -> None:
+    """Else each of many pages would be a walk through all the nodes."""
+    query: Any = statement(name).replace("CYPHER replan=skip", "EXPLAIN")
+    plan = driver.execute_query(query, **start, skip=0, size=5, latest=0, day=0).summary.plan
+    assert plan is not None
+    assert not {each for each in operators(plan) if each.endswith("Scan")}
 
 
 def test_a_sample_looks_at_its_share(
@@ -310,8 +446,24 @@ def test_repairs_are_safe_beside_workers_and_whoever_breaks_the_graph(
     def spoil() -> None:
         for _ in range(10):
             graph.mend("MATCH (p:Post)-[r]->() WHERE rand() < 0.1 SET p.version = 1 DELETE r")
+            graph.mend("MATCH (p:Post) WHERE rand() < 0.1 SET p.reply_version = 9e18")
+            graph.mend(
+                "MATCH (p:Post), (q:Post) WHERE p <> q AND p.author_version IS NULL AND "
+                "rand() < 0.001 CREATE (p)<-[:AUTHOR_OF]-(:Author {author_id: p.post_id, "
+                "author_type: q.post_id})"
+            )
 
     assert together(lambda: work(world[::2]), lambda: work(world[1::2]), mend, mend, spoil) == []
     assert audited(graph, source, repair=True).left == 0
     assert kinds(audited(graph, source)) == {}
     assert_same(told.graph(), read_graph(driver))
+
+
+def test_times_before_1970_are_right(graph: Graph, tmp_path: Path) -> None:
+    """Neo4j's epochSeconds goes toward zero there, its epochMillis down."""
+    seconds = ("-0.000001", "-0.5", "-0.000999", "-0.001001", "-1", "-1.000001", "-86400.25",
+               "0001-01-01T00:00:00.000001Z", "1969-12-31T23:59:59.999999Z")  # fmt: skip
+    world = [values(n, posted_at=at, forward_from_name="Bob", forward_date=at)
+             for n, at in enumerate(seconds)]  # fmt: skip
+    written(graph, world)
+    assert kinds(audited(graph, stored(tmp_path / "events", world))) == {}

@@ -28,9 +28,9 @@ def command() -> None:
     """Hold a source of truth against the graph, and mend what differs.
 
     Says, per kind, what is missing, wrong, too much, or of an older version, and what no graph may
-    hold: orphans, duplicates. Safe at any time, beside running workers, and to run twice. Exit
-    codes: 0 the graph is right (or was mended), 3 it differs, 1 not all could be looked at, others
-    nothing could.
+    hold, such as orphans and duplicates. Safe at any time, beside running workers, and to run
+    twice. Exit codes: 0 the graph is right (or was mended), 3 it differs, 1 not all could be looked
+    at, others nothing could.
     """
 
 
@@ -149,7 +149,7 @@ def postgres(config: Config, **options: Any) -> None:
 @audited
 @settings(*NEO4J)
 def graph(config: Config, **options: Any) -> None:
-    """Look at the graph alone: constraints, duplicates, orphans."""
+    """Look at the graph alone: constraints, duplicates, orphans, versions, links nobody said."""
     _run(config, None, **options)
 
 

@@ -1,6 +1,7 @@
 // Gives post nodes that another service made, (:Post {post_id}) without an address, their address
 // and the label Message. A node that stands for the same address, a placeholder or a post of which
-// only links are known, hands over its links and their versions, and goes.
+// only links are known, hands over its links and their versions, and goes. Links that it had itself get
+// the version -1: older than any event, but not without one, as a link is that was made by hand.
 // [post_id, tg_channel_id, telegram_message_id]
 UNWIND $claims AS claim
 MATCH (p:Post {post_id: claim[0]})
@@ -31,9 +32,12 @@ FOREACH (link IN [(m)-[r:FORWARDED_FROM_POST]->(x) | [x, r]] |
 FOREACH (link IN [(m)<-[r:AUTHOR_OF]-(x) | [x, r]] |
   FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
     CREATE (x)-[n:AUTHOR_OF]->(p) SET n = properties(r) DELETE r)))
-SET p.reply_version = coalesce(m.reply_version, p.reply_version),
-  p.author_version = coalesce(m.author_version, p.author_version),
-  p.forward_version = coalesce(m.forward_version, p.forward_version)
+SET p.reply_version = coalesce(m.reply_version, p.reply_version,
+    CASE WHEN EXISTS { (p)-[:REPLIES_TO]->() } THEN -1 END),
+  p.author_version = coalesce(m.author_version, p.author_version,
+    CASE WHEN EXISTS { (p)<-[:AUTHOR_OF]-() } THEN -1 END),
+  p.forward_version = coalesce(m.forward_version, p.forward_version,
+    CASE WHEN EXISTS { (p)-[:FORWARDED_FROM|FORWARDED_FROM_POST]->() } THEN -1 END)
 FOREACH (link IN [(x)-[r:REPLIES_TO]->(m) | [x, r]] |
   FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
     CREATE (x)-[n:REPLIES_TO]->(p) SET n.thread_id = r.thread_id DELETE r)))

@@ -14,7 +14,7 @@ import neo4j
 from neo4j import GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, unit_of_work
 from neo4j.exceptions import DriverError, TransientError
 
-from graphwriter import links
+from graphwriter import events, links
 from graphwriter.batch import Batch
 from graphwriter.errors import ConfigError, GraphwriterError, TooBig, Unavailable
 from graphwriter.graph import address
@@ -147,8 +147,8 @@ class Graph:
     def write(self, batch: Batch, *, rewrite: bool = False) -> frozenset[int]:
         """Write `batch` in one transaction, committed when this returns.
 
-        With `rewrite` also what the graph has already, in the same version, which mends links and
-        values that are not as the version says.
+        With `rewrite` also what the graph has already, in the same version or in one that no event
+        can have, which mends links and values that are not as the version says.
 
         Returns the places (in `batch.messages`) of the posts that it changed. Posts of another
         service that hold a post_id of the batch are adopted on the way.
@@ -163,7 +163,8 @@ class Graph:
 
         def work(tx: ManagedTransaction) -> frozenset[int]:
             if rewrite:
-                tx.run(self._rewrite, parameters).consume()
+                latest = events.latest(int(time.time() * 1000))
+                tx.run(self._rewrite, parameters, latest=latest).consume()
             record = tx.run(self._write, parameters).single(strict=True)
             return frozenset(place for facet in record for place in facet)
 

@@ -26,7 +26,8 @@ def mend(graph: Graph, name: str) -> int:
     while True:
         groups = graph.rows(
             f"{_grouped(name)} RETURN [n IN nodes | [elementId(n), n.tg_channel_id, "
-            f"n.telegram_message_id, n.version]] LIMIT {GROUPS}"
+            f"n.telegram_message_id, CASE WHEN n.version IS :: INTEGER THEN n.version END]] "
+            f"LIMIT {GROUPS}"
         )
         if not groups:
             return 0

@@ -1,5 +1,6 @@
-// Clears the versions that are those of the batch, in the transaction in which write.cypher then
-// writes it: what is equal is written again. A newer version stays, and keeps what it wrote.
+// Clears the versions that are those of the batch, and those that no event can have, in the
+// transaction in which write.cypher then writes it: what is equal is written again. A newer version
+// stays, and keeps what it wrote.
 //
 // The locks are taken as write.cypher takes them, in the same order and before a version is read.
 CYPHER replan=skip
@@ -9,10 +10,17 @@ SET m.telegram_message_id = key[1]
 WITH collect(m) AS messages
 UNWIND $batch.posts AS row
 WITH row, messages[row[0]] AS p
-FOREACH (_ IN CASE WHEN p.version = row[4] THEN [1] ELSE [] END | REMOVE p.version)
-FOREACH (_ IN CASE WHEN p.forward_version = row[1] THEN [1] ELSE [] END | REMOVE p.forward_version)
-FOREACH (_ IN CASE WHEN p.reply_version = row[2] THEN [1] ELSE [] END | REMOVE p.reply_version)
-FOREACH (_ IN CASE WHEN p.author_version = row[3] THEN [1] ELSE [] END | REMOVE p.author_version)
+FOREACH (_ IN CASE WHEN p.version = row[4] OR p.version IS NOT :: INTEGER
+    OR p.version > $latest THEN [1] ELSE [] END | REMOVE p.version)
+FOREACH (_ IN CASE WHEN p.forward_version = row[1] OR row[1] IS NOT NULL AND (
+    p.forward_version IS NOT :: INTEGER OR p.forward_version > $latest) THEN [1] ELSE [] END |
+  REMOVE p.forward_version)
+FOREACH (_ IN CASE WHEN p.reply_version = row[2] OR row[2] IS NOT NULL AND (
+    p.reply_version IS NOT :: INTEGER OR p.reply_version > $latest) THEN [1] ELSE [] END |
+  REMOVE p.reply_version)
+FOREACH (_ IN CASE WHEN p.author_version = row[3] OR row[3] IS NOT NULL AND (
+    p.author_version IS NOT :: INTEGER OR p.author_version > $latest) THEN [1] ELSE [] END |
+  REMOVE p.author_version)
 // A node that has links of its own and is no post would keep them beside the new ones.
 FOREACH (_ IN CASE WHEN NOT p:Post AND (
     EXISTS { (p)-[:REPLIES_TO|FORWARDED_FROM|FORWARDED_FROM_POST]->() }

@@ -1,6 +1,9 @@
 // One page of messages in the order of their keys, after [$channel, $message]: how many, the last
-// key, and what no graph may hold. An orphan is [channel, message, element id]; a post with more
-// than one link of a kind is [channel, message, [[kind, how many], ...]].
+// key, how many posts no event is known of, and what no graph may hold, in lists of
+// [channel, message, facet or '', more]: orphans with the element id; versions that no event can have
+// with [element id, version, '' for what is no integer]; posts with more than one link of a kind, with
+// [[kind, how many], ...]; facets with links that no event said, '' where it is no post.
+// The index is only used where every property of it is asked for.
 CYPHER replan=skip
 CALL () {
   MATCH (m:Message)
@@ -8,18 +11,36 @@ CALL () {
   RETURN m ORDER BY m.tg_channel_id, m.telegram_message_id SKIP $skip LIMIT $size
   UNION ALL
   MATCH (m:Message)
-  WHERE m.tg_channel_id > $channel
+  WHERE m.tg_channel_id > $channel AND m.telegram_message_id IS NOT NULL
   RETURN m ORDER BY m.tg_channel_id, m.telegram_message_id SKIP $skip LIMIT $size
 }
 WITH m LIMIT $size
 WITH m, m.tg_channel_id AS channel, m.telegram_message_id AS message,
-  [link IN [
-    ['REPLIES_TO', COUNT { (m)-[:REPLIES_TO]->() }],
-    ['FORWARDED_FROM', COUNT { (m)-[:FORWARDED_FROM]->() }],
-    ['FORWARDED_FROM_POST', COUNT { (m)-[:FORWARDED_FROM_POST]->() }],
-    ['AUTHOR_OF', COUNT { (m)<-[:AUTHOR_OF]-() }]] WHERE link[1] > 1] AS doubled
+  COUNT { (m)-[:REPLIES_TO]->() } AS replies,
+  COUNT { (m)-[:FORWARDED_FROM]->() } AS sources,
+  COUNT { (m)-[:FORWARDED_FROM_POST]->() } AS targets,
+  COUNT { (m)<-[:AUTHOR_OF]-() } AS authors,
+  [['post', m.version], ['forward', m.forward_version], ['reply', m.reply_version],
+    ['author', m.author_version]] AS versions
+WITH m, channel, message,
+  [facet IN versions WHERE m:Post AND (facet[1] IS NOT :: INTEGER OR facet[1] > $latest) |
+    [channel, message, facet[0], [elementId(m),
+      CASE WHEN facet[1] IS :: INTEGER THEN facet[1] ELSE '' END]]] AS impossible,
+  [link IN [['REPLIES_TO', replies], ['FORWARDED_FROM', sources], ['FORWARDED_FROM_POST', targets],
+    ['AUTHOR_OF', authors]] WHERE link[1] > 1] AS doubled,
+  CASE
+    WHEN replies + sources + targets + authors = 0 THEN []
+    WHEN NOT m:Post THEN ['']
+    WHEN coalesce(m.version >= 0, m.version IS NOT NULL) THEN
+      [facet IN [['forward', m.forward_version, sources + targets],
+        ['reply', m.reply_version, replies], ['author', m.author_version, authors]]
+        WHERE facet[1] IS NULL AND facet[2] > 0 | facet[0]]
+    ELSE [] END AS unsaid
 RETURN count(m), last(collect([channel, message])),
+  count(CASE WHEN m:Post AND coalesce(m.version, -1) = -1 THEN 1 END),
   collect(CASE WHEN NOT m:Post AND NOT EXISTS { (m)--() }
-    THEN [channel, message, elementId(m)] END),
-  collect(CASE WHEN doubled <> [] THEN [channel, message, doubled] END),
-  collect(CASE WHEN m:Post AND m.version IS NULL THEN [channel, message] END)
+    THEN [channel, message, '', elementId(m)] END),
+  reduce(all = [], each IN collect(CASE WHEN impossible <> [] THEN impossible END) | all + each),
+  collect(CASE WHEN doubled <> [] THEN [channel, message, '', doubled] END),
+  reduce(all = [], each IN collect(CASE WHEN unsaid <> []
+    THEN [facet IN unsaid | [channel, message, facet, null]] END) | all + each)

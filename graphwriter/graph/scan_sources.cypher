@@ -1,5 +1,7 @@
-// One page of forward sources in the order of their keys, after [$id, $type]: how many, the last
-// key, and those with nothing attached, [id, type, element id].
+// One page of forward sources in the order of their keys, after [$id, $type]: how many, the last key,
+// none, and what no graph may hold, in lists of [id, type, facet or '', more]: those with nothing
+// attached, with the element id; days of names that no event can have, with [element id].
+// The index is only used where every property of it is asked for.
 CYPHER replan=skip
 CALL () {
   MATCH (n:ForwardSource)
@@ -7,9 +9,11 @@ CALL () {
   RETURN n ORDER BY n.source_id, n.source_type SKIP $skip LIMIT $size
   UNION ALL
   MATCH (n:ForwardSource)
-  WHERE n.source_id > $id
+  WHERE n.source_id > $id AND n.source_type IS NOT NULL
   RETURN n ORDER BY n.source_id, n.source_type SKIP $skip LIMIT $size
 }
 WITH n LIMIT $size
-RETURN count(n), last(collect([n.source_id, n.source_type])),
-  collect(CASE WHEN NOT EXISTS { (n)--() } THEN [n.source_id, n.source_type, elementId(n)] END)
+RETURN count(n), last(collect([n.source_id, n.source_type])), count(null),
+  collect(CASE WHEN NOT EXISTS { (n)--() } THEN [n.source_id, n.source_type, '', elementId(n)] END),
+  collect(CASE WHEN n.name_day IS NOT :: INTEGER OR n.name_day > $day
+    THEN [n.source_id, n.source_type, 'name', [elementId(n)]] END)

@@ -1,20 +1,33 @@
 // What the graph holds of some posts, one row for each key that has a node. Times as microseconds
-// since 1970: the driver takes long to make its own objects of them. What is no time stays as it is.
+// since 1970: the driver takes long to make its own objects of them. What is no time stays as it is,
+// but an integer, and a time of a year that the driver cannot hold, are texts. epochMillis is rounded down, epochSeconds
+// toward zero, which is wrong in the last second before 1970.
+// A version that is no integer is an empty text. The end of a link is null where the node has not the label, whatever its properties.
 // The keys come within a map, and it is planned once, for write.cypher's reasons.
 CYPHER replan=skip
 UNWIND $wanted.keys AS key
 MATCH (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
 RETURN key, m:Post AS post,
-  [m.version, m.forward_version, m.reply_version, m.author_version] AS versions,
-  [m.post_id, m.channel_id, m.tenant_id, CASE WHEN m.posted_at IS :: ZONED DATETIME NOT NULL
-      THEN m.posted_at.epochSeconds * 1000000 + m.posted_at.microsecond ELSE m.posted_at END,
+  [version IN [m.version, m.forward_version, m.reply_version, m.author_version] |
+    CASE WHEN version IS :: INTEGER THEN version ELSE '' END] AS versions,
+  [m.post_id, m.channel_id, m.tenant_id, CASE
+      WHEN m.posted_at IS :: INTEGER NOT NULL THEN toString(m.posted_at)
+      WHEN m.posted_at IS NOT :: ZONED DATETIME NOT NULL THEN m.posted_at
+      WHEN 0 < m.posted_at.year < 10000
+        THEN m.posted_at.epochMillis * 1000 + m.posted_at.microsecond % 1000
+      ELSE toString(m.posted_at) END,
     m.views_count, m.forwards_count, m.reactions_count, m.has_media, m.is_edited,
     m.telegram_post_url, m.content_hash, CASE WHEN $wanted.text THEN m.text END] AS values,
-  [(m)-[r:FORWARDED_FROM]->(s) | [s.source_id, s.source_type,
-    CASE WHEN r.forward_date IS :: ZONED DATETIME NOT NULL
-      THEN r.forward_date.epochSeconds * 1000000 + r.forward_date.microsecond
-      ELSE r.forward_date END,
+  [(m)-[r:FORWARDED_FROM]->(s) | [CASE WHEN s:ForwardSource THEN [s.source_id, s.source_type] END,
+    CASE WHEN r.forward_date IS :: INTEGER NOT NULL THEN toString(r.forward_date)
+      WHEN r.forward_date IS NOT :: ZONED DATETIME NOT NULL THEN r.forward_date
+      WHEN 0 < r.forward_date.year < 10000
+        THEN r.forward_date.epochMillis * 1000 + r.forward_date.microsecond % 1000
+      ELSE toString(r.forward_date) END,
     r.forward_from_message_id, r.source_name]] AS sources,
-  [(m)-[:FORWARDED_FROM_POST]->(t) | [t.tg_channel_id, t.telegram_message_id]] AS targets,
-  [(m)-[r:REPLIES_TO]->(t) | [t.tg_channel_id, t.telegram_message_id, r.thread_id]] AS replies,
-  [(m)<-[r:AUTHOR_OF]-(a) | [a.author_id, a.author_type, r.signature]] AS authors
+  [(m)-[:FORWARDED_FROM_POST]->(t) | CASE
+    WHEN t:Message THEN [t.tg_channel_id, t.telegram_message_id] END] AS targets,
+  [(m)-[r:REPLIES_TO]->(t) | [CASE
+    WHEN t:Message THEN [t.tg_channel_id, t.telegram_message_id] END, r.thread_id]] AS replies,
+  [(m)<-[r:AUTHOR_OF]-(a) | [CASE
+    WHEN a:Author THEN [a.author_id, a.author_type] END, r.signature]] AS authors

@@ -1,8 +1,9 @@
-"""What the graph holds of some posts, in the shapes of `judge`."""
+"""What the graph holds of some posts, in the shapes of `judge`, and what it holds too much."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from graphwriter.events import Address
 from graphwriter.graph.client import Graph, statement
@@ -23,10 +24,21 @@ def read(graph: Graph, addresses: Iterable[Address], text: bool = False) -> dict
             is_post,
             tuple(versions),
             tuple(values),
-            [((s[0], s[1]), *s[2:]) for s in sources],
-            [(t[0], t[1]) for t in targets],
-            [((r[0], r[1]), r[2]) for r in replies],
-            [((a[0], a[1]), a[2]) for a in authors],
+            [(_end(end), *more) for end, *more in sources],
+            [_end(end) for end in targets],
+            [(_end(end), thread) for end, thread in replies],
+            [(_end(end), signature) for end, signature in authors],
         )
         for key, is_post, versions, values, sources, targets, replies, authors in found
     }
+
+
+def unlink(graph: Graph, addresses: Iterable[Address]) -> None:
+    """Delete the links of these posts that no event said; raises what `Graph.write` does."""
+    ends = graph.mend(statement("unsaid"), keys=sorted(addresses))
+    if ends:
+        graph.mend(statement("orphans"), ids=[row["id"] for row in ends])
+
+
+def _end(key: list[Any] | None) -> Any:
+    return None if key is None else tuple(key)

@@ -1,0 +1,17 @@
+// Takes the versions away that no event can have, and the days of names: they would keep every event
+// out. What they stood for stays, and counts as older than any event: the version of that is -1.
+// By element id; each node is locked before it is looked at.
+UNWIND $ids AS id
+MATCH (n)
+WHERE elementId(n) = id
+SET n.locked = null
+FOREACH (_ IN CASE WHEN n.version IS NOT :: INTEGER OR n.version > $latest
+  THEN [1] ELSE [] END | SET n.version = -1)
+FOREACH (_ IN CASE WHEN n.forward_version IS NOT :: INTEGER OR n.forward_version > $latest
+  THEN [1] ELSE [] END | SET n.forward_version = -1)
+FOREACH (_ IN CASE WHEN n.reply_version IS NOT :: INTEGER OR n.reply_version > $latest
+  THEN [1] ELSE [] END | SET n.reply_version = -1)
+FOREACH (_ IN CASE WHEN n.author_version IS NOT :: INTEGER OR n.author_version > $latest
+  THEN [1] ELSE [] END | SET n.author_version = -1)
+FOREACH (_ IN CASE WHEN n.name_day IS NOT :: INTEGER OR n.name_day > $day
+  THEN [1] ELSE [] END | REMOVE n.name_day)

@@ -1,0 +1,16 @@
+// Deletes the links of the messages of $keys that no event said: their facet has no version, though the
+// post itself has one, or it is no post and has none at all. Each is locked before it is looked at.
+// Returns what the links led to, by element id. $keys sorted, for the order of locks.
+UNWIND $keys AS key
+MATCH (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
+SET m.telegram_message_id = key[1]
+WITH m
+WHERE CASE WHEN m:Post THEN coalesce(m.version >= 0, m.version IS NOT NULL)
+  ELSE coalesce(m.version, m.forward_version, m.reply_version, m.author_version) IS NULL END
+UNWIND CASE WHEN m.reply_version IS NULL THEN [(m)-[r:REPLIES_TO]->(n) | [r, n]] ELSE [] END
+  + CASE WHEN m.author_version IS NULL THEN [(m)<-[r:AUTHOR_OF]-(n) | [r, n]] ELSE [] END
+  + CASE WHEN m.forward_version IS NULL
+    THEN [(m)-[r:FORWARDED_FROM|FORWARDED_FROM_POST]->(n) | [r, n]] ELSE [] END AS link
+WITH link[0] AS r, link[1] AS n
+DELETE r
+RETURN DISTINCT elementId(n) AS id

@@ -17,6 +17,8 @@ from graphwriter.errors import ConfigError
 from graphwriter.fill import Reject, append
 from graphwriter.state import Lock
 
+LARGEST = 256 << 20  # bytes of a checkpoint: each process may have the ids of two parts in it
+
 log = logging.getLogger("graphwriter")
 
 
@@ -78,7 +80,7 @@ class Checkpoint:
         return None
 
     def _read(self) -> Progress:
-        saved = msgspec.json.decode(files.read(self._path), type=_Saved)
+        saved = msgspec.json.decode(files.read(self._path, LARGEST), type=_Saved)
         if saved.digest != self._digest(bytes(saved.progress)):
             raise ValueError("it is not as it was written")
         return msgspec.json.decode(saved.progress, type=Progress)

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from graphwriter.errors import ConfigError
 
-LARGEST = 64 << 20  # bytes that a small file may have
+LARGEST = 1 << 20  # bytes that a small file may have
 
 
-def read(path: Path) -> bytes:
+def read(path: Path, largest: int = LARGEST) -> bytes:
     """Return what is in a file; raises OSError, also where it is a link, a pipe, or too large."""
     with open(path, "rb", opener=_plain) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
+        content = file.read(largest + 1)
+    if len(content) > largest:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return content
 

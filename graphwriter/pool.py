@@ -58,7 +58,7 @@ def _there(worker: state.State, begun: float) -> bool:
 
     One of a killed supervisor may still be there: ours waits for its name.
     """
-    return worker.started >= begun or state.alive(worker.pid)
+    return worker.started >= begun or worker.there
 
 
 class Pool:
@@ -133,7 +133,7 @@ class Pool:
     @property
     def alive(self) -> bool:
         """Whether any worker's process is there."""
-        return any(state.alive(each.pid) for each in self.workers())
+        return any(each.there for each in self.workers())
 
     @property
     def running(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -129,6 +130,33 @@ def test_however_many_read_and_however_slowly_the_servers_are_asked_as_often(
     assert failed == []
     assert took < 10
     assert asked <= took / 2 + 2
+
+
+def test_a_worker_that_is_there_and_does_not_get_on_is_not_well(
+    exporter: Start, pool_environ: dict[str, str]
+) -> None:
+    """The only one is stopped: not ready within the watchdog's time, and ready again after."""
+    short = {"GRAPH_WRITER_TIMEOUT": "1", "GRAPH_WRITER_RETRY": "1", "GRAPH_WRITER_WATCHDOG": "4"}
+    one = exporter(**short)
+
+    def workers(condition: str) -> float:
+        return one.metrics()[f'graph_writer_workers{{state="{condition}"}}']
+
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "graphwriter", "worker"], env=os.environ | pool_environ | short
+    )
+    try:
+        until(lambda: one.get("readyz").code == 200, 60)
+        assert (workers("alive"), workers("stuck")) == (1, 0)
+        worker.send_signal(signal.SIGSTOP)
+        until(lambda: one.get("readyz").text == "no worker of this machine gets on\n", 30)
+        assert (workers("alive"), workers("stuck"), workers("ended")) == (0, 1, 0)
+        worker.send_signal(signal.SIGCONT)
+        until(lambda: one.get("readyz").code == 200, 30)
+    finally:
+        worker.kill()
+        worker.wait()
+    until(lambda: (workers("alive"), workers("ended")) == (0, 1), 30)
 
 
 def test_an_outage_is_an_answer_and_hangs_nobody(

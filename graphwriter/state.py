@@ -47,6 +47,7 @@ class State(msgspec.Struct):
     last_error: tuple[float, str] | None = None  # when it was, and what
     track: list[tuple[float, int]] = []  # the last few times, and how many events were through then
     marks: list[tuple[float, Spreads]] = []  # the last few times, and what batches had taken then
+    pool: Count | None = None  # how many workers its supervisor was told to keep
     born: str | None = None  # the start of the process, by which it is told from one of its number
 
     @property

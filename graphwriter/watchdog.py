@@ -72,6 +72,12 @@ def sweep(directory: Path, patience: float, running: set[int], now: float) -> li
     return ended
 
 
+def expected(directory: Path) -> int | None:
+    """Return how many workers the last pool in `directory` was to have; None: there was none."""
+    last = max(read_all(directory), key=lambda state: state.started, default=None)
+    return None if last is None else last.pool
+
+
 def wrong(directory: Path, patience: float, workers: int, now: float) -> list[str]:
     """Return a line for each of `workers` that is gone or has not got on for `patience` seconds.
 

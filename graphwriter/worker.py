@@ -60,6 +60,7 @@ def run(config: Config, consumer: str) -> None:
         0.0,
         "starting",
         Counts(),
+        pool=None if parent is None else config.workers,
         born=processes.born(os.getpid()),
     )
     state.tidy(directory)

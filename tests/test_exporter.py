@@ -70,8 +70,8 @@ def test_a_host_header_is_taken_at_its_word(exporter: Start) -> None:
     for host in ("localhost", "LOCALHOST.:9640", "127.0.0.1:1", "[::1]", "[::1]:9640"):
         assert one.get(headers={"Host": host}).code == 200, host
     for host in (
-        "/evil.example", "127.0.0.1:80@evil", "evil:127.0.0.1", "localhost, evil", "[::1", "", "::1",
-        "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.1:", "localhost..",
+        "/evil.example", "127.0.0.1:80@evil", "evil:127.0.0.1", "localhost, evil", "[::1", "",
+        "::1", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.1:", "localhost..",
     ):  # fmt: skip
         asked = f" HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
         assert (raw(one, b"GET /" + asked), raw(one, b"GET /healthz" + asked)) == (403, 200), host
@@ -79,7 +79,11 @@ def test_a_host_header_is_taken_at_its_word(exporter: Start) -> None:
     assert raw(one, b"GET /metrics HTTP/1.0\r\n\r\n") == 200
 
 
-@pytest.mark.parametrize("held", [b"GET / HTTP/1.1\r\nX: ", b"", b"GET / HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize(
+    "held",
+    [b"GET / HTTP/1.1\r\nX: ", b"", b"GET / HTTP/1.1\r\n\r\n"],
+    ids=["slow", "silent", "kept"],
+)
 def test_who_holds_connections_keeps_nobody_out(exporter: Start, held: bytes) -> None:
     """More than are served at once: in the midst of a request, silent, and between requests."""
     one = exporter(GRAPH_WRITER_EXPORTER_TOKEN=TOKEN)

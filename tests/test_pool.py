@@ -368,8 +368,11 @@ def test_the_pool_serves_what_its_workers_do(start: Start, environ: dict[str, st
 
     until(drained(environ), 60)
     until(ready, 60)
-    text = urllib.request.urlopen(f"{url}/metrics", timeout=5).read().decode()
-    assert 'graph_writer_workers{state="alive"} 2.0' in text
+
+    def text() -> str:
+        return str(urllib.request.urlopen(f"{url}/metrics", timeout=5).read().decode())
+
+    until(lambda: 'graph_writer_workers{state="alive"} 2.0' in text())  # by its next look
     pool.stop()
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{url}/healthz", timeout=5)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +16,8 @@ from graphwriter.database import Part
 from graphwriter.errors import ConfigError
 from graphwriter.fill import Reject, append
 from graphwriter.state import Lock
+
+LARGEST = 256 << 20  # bytes of a checkpoint: each process may have the ids of two parts in it
 
 log = logging.getLogger("graphwriter")
 
@@ -30,13 +34,20 @@ class Progress(msgspec.Struct):
     rejected: int = 0
 
 
+class _Saved(msgspec.Struct):
+    """What is in the file. A digest that does not fit means that somebody else wrote in it."""
+
+    digest: str
+    progress: msgspec.Raw
+
+
 class Checkpoint:
     """The files of one selection in `directory`: `NAME.json`, `NAME.rejects.jsonl`, `NAME.lock`.
 
     A backfill that ended leaves the rejects only. `with` takes the lock, loads and closes.
 
     Raises:
-        ConfigError: the directory cannot be written.
+        ConfigError: the directory is not ours alone, or cannot be written; from any method.
         NameTaken: another backfill of this selection runs.
     """
 
@@ -49,11 +60,8 @@ class Checkpoint:
         )
 
     def __enter__(self) -> Self:
-        try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock.take()
-        except OSError as error:
-            raise ConfigError(f"--state {self._path.parent}: {error.strerror}") from None
+        files.directory(self._path.parent, "--state")
+        self._lock.take()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -62,22 +70,44 @@ class Checkpoint:
     def load(self) -> Progress | None:
         """Return how far an earlier run came; None: begin, with no rejects."""
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Progress)
+            return self._read()
         except FileNotFoundError:
             pass
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             log.warning("%s cannot be read, begins anew: %s", self._path, error)
-        self.rejects.unlink(missing_ok=True)
+        with self._writing(self.rejects):
+            self.rejects.unlink(missing_ok=True)
         return None
+
+    def _read(self) -> Progress:
+        saved = msgspec.json.decode(files.read(self._path, LARGEST), type=_Saved)
+        if saved.digest != self._digest(bytes(saved.progress)):
+            raise ValueError("it is not as it was written")
+        return msgspec.json.decode(saved.progress, type=Progress)
+
+    def _digest(self, progress: bytes) -> str:
+        return blake2b(progress, digest_size=16, key=self._path.name.encode()).hexdigest()
 
     def save(self, progress: Progress) -> None:
         """Write how far it is, on the disk when this returns."""
-        files.replace(self._path, msgspec.json.encode(progress), synced=True)
+        content = msgspec.json.encode(progress)
+        saved = msgspec.json.encode(_Saved(self._digest(content), msgspec.Raw(content)))
+        with self._writing(self._path):
+            files.replace(self._path, saved, synced=True)
 
     def reject(self, rejects: Iterable[Reject]) -> None:
         """Add rows that could not be written to the rejects file, a JSON line each."""
-        append(self.rejects, rejects)
+        with self._writing(self.rejects):
+            append(self.rejects, rejects)
 
     def end(self) -> None:
         """Remove the checkpoint: everything is written."""
-        self._path.unlink(missing_ok=True)
+        with self._writing(self._path):
+            self._path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigError(f"--state {path}: {error.strerror}") from None

@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from graphwriter import links
+from graphwriter import files, links
 from graphwriter.errors import ConfigError
 
 
@@ -194,17 +194,7 @@ class Config:
 
     def directory(self) -> Path:
         """Return the run directory, made if missing, ours alone; raises ConfigError."""
-        path = self.run_path()
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            status = path.lstat()
-        except OSError as error:
-            raise ConfigError(f"GRAPH_WRITER_RUN_DIR {path}: {error.strerror}") from None
-        if path.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            raise ConfigError(
-                f"GRAPH_WRITER_RUN_DIR {path} must be a directory that only we can write to"
-            )
-        return path
+        return files.directory(self.run_path(), "GRAPH_WRITER_RUN_DIR")
 
     def run_path(self) -> Path:
         """Return where the run directory is, or would be."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -31,12 +31,15 @@ LATENCY = (
     7200.0,
 )
 EVENTS = (1, 10, 50, 100, 250, 500, 1000, 2500, 5000)
+BOUNDS: dict[str, Sequence[float]] = {"sizes": EVENTS, "seconds": SECONDS, "latency": LATENCY}
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # as files have it; sums of it fit anywhere
 
 
 class Spread(msgspec.Struct):
     """How often a value fell into each bucket, and the sum of all values."""
 
-    buckets: list[int] = []
+    buckets: list[Count] = []
     sum: float = 0.0
 
     def add(self, bounds: Sequence[float], value: float) -> None:
@@ -47,8 +50,8 @@ class Spread(msgspec.Struct):
         self.sum += value
 
     def plus(self, other: Spread, sign: int = 1) -> Spread:
-        """Return both together; of one that another version's bounds made only the newer stays."""
-        if len(self.buckets) != len(other.buckets):
+        """Return both together; their bounds are the same."""
+        if not self.buckets or not other.buckets:
             return self if self.buckets else other
         both = zip(self.buckets, other.buckets, strict=True)
         return Spread([a + sign * b for a, b in both], self.sum + sign * other.sum)
@@ -78,21 +81,24 @@ class Spread(msgspec.Struct):
 class Counts(msgspec.Struct):
     """What a worker has done since its start."""
 
-    entries: int = 0
-    written: int = 0
-    unchanged: int = 0
-    dead: int = 0
-    lost: int = 0  # trimmed or deleted from the stream before they were written
-    claimed: int = 0
-    batches: int = 0
-    retries: int = 0
-    regrouped: int = 0
-    outages: int = 0  # times that a server was away
-    reasons: dict[str, int] = {}  # dead letters, by reason
-    failures: dict[str, int] = {}  # errors of Neo4j, by class
+    entries: Count = 0
+    written: Count = 0
+    unchanged: Count = 0
+    dead: Count = 0
+    lost: Count = 0  # trimmed or deleted from the stream before they were written
+    claimed: Count = 0
+    batches: Count = 0
+    retries: Count = 0
+    regrouped: Count = 0
+    outages: Count = 0  # times that a server was away
+    reasons: dict[str, Count] = {}  # dead letters, by reason
+    failures: dict[str, Count] = {}  # errors of Neo4j, by class
     sizes: Spread = msgspec.field(default_factory=Spread)  # entries of a read
     seconds: Spread = msgspec.field(default_factory=Spread)  # from a read to its acknowledgement
     latency: Spread = msgspec.field(default_factory=Spread)  # of a read's oldest entry, from XADD
+
+    def __post_init__(self) -> None:
+        _fit(self)
 
     @property
     def done(self) -> int:
@@ -113,6 +119,9 @@ class Spreads(msgspec.Struct):
     seconds: Spread = msgspec.field(default_factory=Spread)
     latency: Spread = msgspec.field(default_factory=Spread)
 
+    def __post_init__(self) -> None:
+        _fit(self)
+
     @classmethod
     def of(cls, counts: Counts | Spreads) -> Spreads:
         """Return them as they are now, whatever is counted later."""
@@ -130,6 +139,13 @@ class Spreads(msgspec.Struct):
             self.seconds.plus(other.seconds, sign),
             self.latency.plus(other.latency, sign),
         )
+
+
+def _fit(counts: Counts | Spreads) -> None:
+    """Drop what a release with other bounds counted: it fits nothing that is counted now."""
+    for name, bounds in BOUNDS.items():
+        if len(getattr(counts, name).buckets) not in (0, len(bounds) + 1):
+            setattr(counts, name, Spread())
 
 
 _FIELDS = Counts.__struct_fields__

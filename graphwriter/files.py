@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
+
+from graphwriter.errors import ConfigError
+
+LARGEST = 1 << 20  # bytes that a small file may have
+
+
+def read(path: Path, largest: int = LARGEST) -> bytes:
+    """Return what is in a file; raises OSError, also where it is a link, a pipe, or too large."""
+    with open(path, "rb", opener=_plain) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return content
 
 
 def replace(path: Path, content: bytes, *, synced: bool = False) -> None:
@@ -14,7 +31,7 @@ def replace(path: Path, content: bytes, *, synced: bool = False) -> None:
     """
     beside = path.with_suffix(f".{os.getpid()}")
     beside.unlink(missing_ok=True)
-    with open(beside, "xb", opener=_private) as file:
+    with open(beside, "xb", opener=_plain) as file:
         file.write(content)
         if synced:
             file.flush()
@@ -22,5 +39,24 @@ def replace(path: Path, content: bytes, *, synced: bool = False) -> None:
     beside.replace(path)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+def append(path: Path, content: bytes) -> None:
+    """Add `content` to a file, made for our account alone where there is none; raises OSError."""
+    with open(path, "ab", opener=_plain) as file:
+        file.write(content)
+
+
+def _plain(path: str, flags: int) -> int:
+    """Open without following a link, and without waiting for the other end of a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+
+
+def directory(path: Path, setting: str) -> Path:
+    """Return a directory, made if missing, that is ours alone; raises ConfigError."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = path.lstat()
+    except OSError as error:
+        raise ConfigError(f"{setting} {path}: {error.strerror}") from None
+    if path.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise ConfigError(f"{setting} {path} must be a directory that only we can write to")
+    return path

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from graphwriter import events
+from graphwriter import events, files
 from graphwriter.batch import Batch, fold
 from graphwriter.commit import Pairs, settle
 from graphwriter.database import Database, Part, Row, Selection
@@ -29,11 +29,10 @@ class Reject(NamedTuple):
 
 
 def append(file: Path, rejects: Iterable[Reject]) -> None:
-    """Add `rejects` to a file, a JSON line each; none makes no file."""
+    """Add `rejects` to a file, a JSON line each; none makes no file. No link is followed."""
     lines = [msgspec.json.encode(reject._asdict()) + b"\n" for reject in rejects]
     if lines:
-        with file.open("ab") as opened:
-            opened.writelines(lines)
+        files.append(file, b"".join(lines))
 
 
 class Done(NamedTuple):

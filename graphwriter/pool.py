@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +19,7 @@ from graphwriter.errors import ConfigError, Unavailable
 # its process id at first.
 SOCKET = 96
 ENDING = 1.0  # seconds for a supervisor that was just killed to be gone
+STARTING, EACH = 30.0, 5.0  # seconds for a pool to come up, and for each worker beyond
 
 
 def conf() -> Path:
@@ -58,7 +59,7 @@ def _there(worker: state.State, begun: float) -> bool:
 
     One of a killed supervisor may still be there: ours waits for its name.
     """
-    return worker.started >= begun or state.alive(worker.pid)
+    return worker.started >= begun or worker.there
 
 
 class Pool:
@@ -87,12 +88,17 @@ class Pool:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, wait: float = 30.0) -> None:
+    def start(
+        self, wait: float | None = None, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         """Start the supervisor, and return when every worker has given a sign of life.
+
+        Returns before where `stopping` says so: there is a pool to `stop` all the same.
 
         Raises:
             NameTaken: another pool runs in our directory.
-            ConfigError: the supervisor ended, or the workers did not come up in `wait` seconds.
+            ConfigError: the supervisor ended.
+            Unavailable: the workers did not come up in `wait` seconds, as on a busy machine.
         """
         lock = _lock(self.directory)
         lock.take(wait=ENDING)
@@ -117,13 +123,18 @@ class Pool:
         )
         # The supervisor's, not ours: where we are killed it stays, and is still this directory's.
         lock.hand_over(self._process.pid)
+        wait = STARTING + EACH * self.config.workers if wait is None else wait
         deadline = time.monotonic() + wait
         while sum(_there(each, begun) for each in self.workers()) < self.config.workers:
+            if stopping():
+                return
             if self._process.poll() is not None:
                 raise ConfigError(f"supervisord ended with code {self._process.returncode}")
             if time.monotonic() > deadline:
                 self.stop()
-                raise ConfigError("the workers did not come up: see what supervisord printed")
+                raise Unavailable(
+                    f"the workers did not come up in {wait:.0f} s: see what supervisord printed"
+                )
             time.sleep(0.05)
 
     def workers(self) -> list[state.State]:
@@ -133,7 +144,7 @@ class Pool:
     @property
     def alive(self) -> bool:
         """Whether any worker's process is there."""
-        return any(state.alive(each.pid) for each in self.workers())
+        return any(each.there for each in self.workers())
 
     @property
     def running(self) -> bool:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import msgspec
 
-from graphwriter import files, systemd
-from graphwriter.counts import Counts, Spreads
+from graphwriter import files, processes, systemd
+from graphwriter.counts import Count, Counts, Spreads
 from graphwriter.errors import ConfigError, NameTaken
 
 EVERY = 0.5  # seconds between two writes of the file at least, so that progress costs nothing
@@ -36,7 +36,7 @@ class State(msgspec.Struct):
     consumer: str
     stream: str
     group: str
-    pid: int
+    pid: Count
     started: float
     progress: float
     clock: float  # of the progress too, in seconds of this machine's monotonic clock
@@ -47,11 +47,23 @@ class State(msgspec.Struct):
     last_error: tuple[float, str] | None = None  # when it was, and what
     track: list[tuple[float, int]] = []  # the last few times, and how many events were through then
     marks: list[tuple[float, Spreads]] = []  # the last few times, and what batches had taken then
+    pool: Count | None = None  # how many workers its supervisor was told to keep
+    born: str | None = None  # the start of the process, by which it is told from one of its number
 
     @property
     def total(self) -> Counts:
         """All that workers of this name have counted."""
         return self.before.plus(self.counts)
+
+    @property
+    def there(self) -> bool:
+        """Whether its process is there, and no other that got its number."""
+        born = processes.born(self.pid)
+        return born is not None and self.born in (None, born)
+
+    def stuck(self, patience: float) -> bool:
+        """Whether it has not got on for `patience` seconds, by a clock that nobody sets."""
+        return time.monotonic() - self.clock >= patience
 
     def rate(self, now: float) -> float:
         """Events a second over the last ten seconds or so, up to `now`."""
@@ -72,17 +84,6 @@ def key(consumer: str, url: str, stream: str, group: str) -> str:
     where = repr((url, stream, group, consumer))
     shown = "".join(c if c.isalnum() or c in "-_." else "_" for c in consumer)[:60]
     return f"{shown}-{blake2b(where.encode(), digest_size=6).hexdigest()}"
-
-
-def alive(pid: int) -> bool:
-    """Return whether there is a process `pid` on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # it is another user's
-    return True
 
 
 class Lock:
@@ -194,8 +195,8 @@ class Heartbeat:
 
 def _read(path: Path) -> State | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=State)
-    except (OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(files.read(path), type=State)
+    except (OSError, ValueError, RecursionError):
         return None  # just replaced, or no file of ours
 
 
@@ -229,7 +230,7 @@ def tidy(directory: Path) -> None:
     ended = sorted(
         (state.progress, path)
         for path in directory.glob("*.json")
-        if (state := _read(path)) is not None and state.consumer and not alive(state.pid)
+        if (state := _read(path)) is not None and state.consumer and not state.there
     )
     if len(ended) <= KEPT:
         return
@@ -252,8 +253,8 @@ def _put_away(directory: Path, path: Path) -> None:
 def kills(directory: Path) -> int:
     """Return how many stuck workers the watchdog of `directory` has ended."""
     try:
-        return int((directory / "watchdog.kills").read_text())
-    except (OSError, ValueError):
+        return msgspec.json.decode(files.read(directory / "watchdog.kills"), type=Count)
+    except (OSError, ValueError, RecursionError):
         return 0
 
 

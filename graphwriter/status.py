@@ -98,6 +98,7 @@ class Worker(msgspec.Struct):
     counts: Counts  # since its start
     error: str | None
     last_error: tuple[float, str] | None
+    stuck: bool  # it is alive, and does not get on: the watchdog ends it
 
 
 class Letter(msgspec.Struct):
@@ -151,6 +152,7 @@ class Looker:
 
     def __init__(self, config: Config, graph: Graph) -> None:
         self.name, self.group, self.directory = config.stream, config.group, config.directory()
+        self.patience = config.watchdog
         self.client = connect(config.redis_url, self.name, timeout=PATIENCE, retries=1)
         self.graph = graph
         self._letters: list[Letter] = []
@@ -215,13 +217,13 @@ class Looker:
         recent = Spreads()
         newest = state.newest(one for one in found if one.doing != state.STOPPED)
         for name, one in sorted(newest.items()):
-            alive = state.alive(one.pid)
+            alive = one.there
             recent = recent.plus(one.recent) if alive else recent
             told.workers.append(
                 Worker(
                     name, one.pid, alive, one.doing, round(max(0.0, told.time - one.progress), 1),
                     round(one.rate(told.time), 1) if alive else 0.0, pending.get(name), one.counts,
-                    one.error, one.last_error,
+                    one.error, one.last_error, alive and one.stuck(self.patience),
                 )
             )  # fmt: skip
         told.latency = _quantiles(recent.latency, LATENCY)
@@ -259,6 +261,8 @@ def troubles(pipeline: Pipeline, base: Base) -> list[str]:
     ]
     if not any(worker.alive for worker in pipeline.workers):
         found.append("no worker is alive on this machine")
+    elif all(worker.stuck for worker in pipeline.workers if worker.alive):
+        found.append("no worker of this machine gets on")
     return found
 
 

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from graphwriter.state import add_kills, alive, read_all
+from graphwriter.state import add_kills, read_all
 
 log = logging.getLogger("graphwriter")
 
@@ -59,7 +59,7 @@ def sweep(directory: Path, patience: float, running: set[int], now: float) -> li
     ended = []
     for state in read_all(directory):
         stuck = now - state.clock
-        if state.pid not in running or stuck < patience:
+        if stuck < patience or state.pid not in running or not state.there:
             continue
         number = signal.SIGABRT if stuck < patience + GRACE else signal.SIGKILL
         log.error(
@@ -72,12 +72,18 @@ def sweep(directory: Path, patience: float, running: set[int], now: float) -> li
     return ended
 
 
+def expected(directory: Path) -> int | None:
+    """Return how many workers the last pool in `directory` was to have; None: there was none."""
+    last = max(read_all(directory), key=lambda state: state.started, default=None)
+    return None if last is None else last.pool
+
+
 def wrong(directory: Path, patience: float, workers: int, now: float) -> list[str]:
     """Return a line for each of `workers` that is gone or has not got on for `patience` seconds.
 
     One that waits for a server gets on: it could do no better if it were started again.
     """
-    there = [state for state in read_all(directory) if alive(state.pid)]
+    there = [state for state in read_all(directory) if state.there]
     lines = [
         f"{state.consumer} got stuck {now - state.clock:.0f} s ago while {state.doing}"
         for state in there

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 
-from graphwriter import logs, state, systemd
+from graphwriter import logs, processes, state, systemd
 from graphwriter.config import Config
 from graphwriter.counts import Counts
 from graphwriter.errors import ConfigError, DeadLetterLimit, GraphwriterError
@@ -60,6 +60,8 @@ def run(config: Config, consumer: str) -> None:
         0.0,
         "starting",
         Counts(),
+        pool=None if parent is None else config.workers,
+        born=processes.born(os.getpid()),
     )
     state.tidy(directory)
     heartbeat = state.Heartbeat(directory / f"{name}.json", told)

@@ -142,7 +142,7 @@ def test_stopped_and_killed_it_goes_on_where_it_was(
 
     def read() -> int:
         found = list((tmp_path / "state").rglob("*.json"))
-        return int(json.loads(found[0].read_bytes())["read"]) if found else 0
+        return int(json.loads(found[0].read_bytes())["progress"]["read"]) if found else 0
 
     process = command(environ, "--all")
     until(lambda: read() > 0, 60)
@@ -336,6 +336,82 @@ def test_a_second_one_of_the_same_selection_is_refused(
     with one.checkpoint, pytest.raises(NameTaken, match="runs this backfill already"):
         backfill(environ, tmp_path)
     backfill(environ, tmp_path)
+
+
+def planted(job: Job, state: Path, **more: Any) -> Path:
+    """The checkpoint that a backfill left in the midst."""
+    one = Backfill(job, state)
+    with one.checkpoint:
+        one.checkpoint.save(Progress(**more))
+    (file,) = state.glob("*.json")
+    return file
+
+
+def link(file: Path) -> None:
+    target = file.with_suffix(".target")
+    file.rename(target)
+    file.symlink_to(target)
+
+
+def pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "one digit": lambda f: f.write_bytes(f.read_bytes().replace(b'"read":3', b'"read":4')),
+    "ended": lambda f: f.write_bytes(f.read_bytes().replace(b'"ended":false', b'"ended":true')),
+    "no digest": lambda f: f.write_bytes(b'{"total":9,"walked":"999999999","ended":false}'),
+    "deep": lambda f: f.write_text('{"a":' + "[" * 100_000 + "]" * 100_000 + "}"),
+    "pipe": pipe,
+    "link": link,
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_checkpoint_that_is_not_as_it_was_written_leaves_no_post_out(
+    environ: dict[str, str],
+    graph_empty: neo4j.Driver,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path], object],
+) -> None:
+    """All is begun anew, and it is said."""
+    create(environ["DATABASE_URL"], rows(5))
+    last = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+    job = Job(load(environ), Selection())
+    damage(planted(job, tmp_path, total=5, walked=last, read=3))
+    progress, _ = backfill(environ, tmp_path)
+    assert (progress.read, progress.written) == (5, 5)
+    assert "cannot be read, begins anew" in caplog.text
+
+
+def test_files_of_a_backfill_are_for_its_own_account_and_follow_no_link(
+    environ: dict[str, str], graph_empty: neo4j.Driver, tmp_path: Path
+) -> None:
+    """A link for the rejects and a directory that others can write to end it, in a line."""
+    made, reasons = spoilt()
+    create(environ["DATABASE_URL"], made)
+    backfill(environ, tmp_path)
+    (rejects,) = tmp_path.glob("*.rejects.jsonl")
+    assert rejects.stat().st_mode & 0o777 == 0o600
+    assert len(rejects.read_text().splitlines()) == len(reasons)
+    file = planted(Job(load(environ), Selection()), tmp_path, total=60)
+    treasure = tmp_path / "treasure"
+    treasure.write_text("untouched")
+    rejects.unlink()
+    rejects.symlink_to(treasure)
+    with pytest.raises(ConfigError, match=f"--state {rejects}: "):
+        backfill(environ, tmp_path)
+    assert treasure.read_text() == "untouched"
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ConfigError, match=f"--state {file}: "):
+        backfill(environ, tmp_path)
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigError, match=r"--state .* must be a directory that only we"):
+        backfill(environ, tmp_path)
 
 
 def test_the_library_writes_the_posts_it_is_given(

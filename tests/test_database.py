@@ -183,6 +183,42 @@ def test_a_query_is_checked_and_only_reads(filled: str, sql: str, said: str) -> 
     assert len(ids(filled, Selection())) == len(ROWS)
 
 
+OWN = (
+    "SELECT id, 1 AS channel_id, 2 AS tg_channel_id, 3 AS telegram_message_id, posted_at FROM posts"
+)
+
+
+@pytest.mark.parametrize("before", ["COMMIT; ", ""])
+def test_a_query_that_ends_ours_and_begins_another_is_refused_unexecuted(
+    filled: str, before: str
+) -> None:
+    """COMMIT would end the transaction that only reads."""
+    sql = f"{OWN}) AS post LIMIT 0; {before}DELETE FROM posts; SELECT * FROM ({OWN}"
+    with Database(filled, Selection(sql=sql)) as database:
+        asks: tuple[Callable[[], object], ...] = (
+            database.check,
+            database.count,
+            lambda: database.part(1),
+            lambda: list(database.posts()),
+        )
+        for ask in asks:
+            with pytest.raises(ConfigError, match="--sql takes one query"):
+                ask()
+    assert len(ids(filled, Selection())) == len(ROWS)
+
+
+@pytest.mark.parametrize("end", [";", ";\n-- that is all\n", "; -- all", " -- all;", ";;\n;"])
+def test_a_query_may_end_in_a_semicolon_and_comments(filled: str, end: str) -> None:
+    with Database(filled, Selection(sql=OWN + end)) as database:
+        assert database.count() == len(ROWS)
+
+
+def test_a_query_may_have_what_looks_like_its_end_in_a_literal(filled: str) -> None:
+    sql = f"{OWN} WHERE 'x; -- y' <> '; --\n'"
+    with Database(filled, Selection(sql=sql)) as database:
+        assert database.count() == len(ROWS)
+
+
 def test_a_row_that_cannot_be_computed_fails_alone(filled: str) -> None:
     """The rest of its page is read: the one is found by halving."""
     bad = of(lambda row: row["telegram_message_id"] in (7, 8, 200))

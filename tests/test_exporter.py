@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -38,11 +40,69 @@ def test_it_reads_only_answers_only_those_of_this_machine_and_ends_in_good_order
     assert one.get(headers={"Host": "evil.example"}).code == 403
     assert one.get("metrics", headers={"Host": "evil.example:9640"}).code == 403
     assert one.get(headers={"Host": "localhost:1"}).code == 200
-    assert one.get(method="HEAD").text == ""
-    policy = one.get().headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
+    for path in ("", "live", "metrics", "status.json", "healthz"):
+        for answer in (one.get(path), one.get(path, method="HEAD")):
+            assert answer.code == 200
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["cache-control"] == "no-store"
+            policy = answer.headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+        assert answer.text == ""
+        assert int(answer.headers["content-length"]) > 0
     assert one.stop() == 0
+
+
+def raw(one: Exporter, request: bytes) -> int:
+    """Send what no client library would; return the code of the answer."""
+    with socket.create_connection(where(one), 10) as connection:
+        connection.sendall(request)
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+def where(one: Exporter) -> tuple[str, int]:
+    return "127.0.0.1", int(one.url.rpartition(":")[2].strip("/"))
+
+
+def test_a_host_header_is_taken_at_its_word(exporter: Start) -> None:
+    """This machine's names, in whichever form; nothing that merely looks like one; none at all."""
+    one = exporter()
+    for host in ("localhost", "LOCALHOST.:9640", "127.0.0.1:1", "[::1]", "[::1]:9640"):
+        assert one.get(headers={"Host": host}).code == 200, host
+    for host in (
+        "/evil.example", "127.0.0.1:80@evil", "evil:127.0.0.1", "localhost, evil", "[::1", "",
+        "::1", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.1:", "localhost..",
+    ):  # fmt: skip
+        asked = f" HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        assert (raw(one, b"GET /" + asked), raw(one, b"GET /healthz" + asked)) == (403, 200), host
+    assert raw(one, b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n") == 403
+    assert raw(one, b"GET /metrics HTTP/1.0\r\n\r\n") == 200
+
+
+@pytest.mark.parametrize(
+    "held",
+    [b"GET / HTTP/1.1\r\nX: ", b"", b"GET / HTTP/1.1\r\n\r\n"],
+    ids=["slow", "silent", "kept"],
+)
+def test_who_holds_connections_keeps_nobody_out(exporter: Start, held: bytes) -> None:
+    """More than are served at once: in the midst of a request, silent, and between requests."""
+    one = exporter(GRAPH_WRITER_EXPORTER_TOKEN=TOKEN)
+    holding = []
+    try:
+        for _ in range(70):
+            holding.append(socket.create_connection(where(one), 10))
+            holding[-1].sendall(held)
+        for _ in range(5):
+            start = time.monotonic()
+            assert one.get("healthz").code == 200
+            assert time.monotonic() - start < 3
+            for each in holding:
+                with contextlib.suppress(OSError):
+                    each.sendall(held and b"a")
+            time.sleep(0.5)
+    finally:
+        for each in holding:
+            each.close()
 
 
 def test_with_a_token_only_those_who_show_it_are_answered(exporter: Start) -> None:
@@ -129,6 +189,33 @@ def test_however_many_read_and_however_slowly_the_servers_are_asked_as_often(
     assert failed == []
     assert took < 10
     assert asked <= took / 2 + 2
+
+
+def test_a_worker_that_is_there_and_does_not_get_on_is_not_well(
+    exporter: Start, pool_environ: dict[str, str]
+) -> None:
+    """The only one is stopped: not ready within the watchdog's time, and ready again after."""
+    short = {"GRAPH_WRITER_TIMEOUT": "1", "GRAPH_WRITER_RETRY": "1", "GRAPH_WRITER_WATCHDOG": "4"}
+    one = exporter(**short)
+
+    def workers(condition: str) -> float:
+        return one.metrics()[f'graph_writer_workers{{state="{condition}"}}']
+
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "graphwriter", "worker"], env=os.environ | pool_environ | short
+    )
+    try:
+        until(lambda: one.get("readyz").code == 200, 60)
+        assert (workers("alive"), workers("stuck")) == (1, 0)
+        worker.send_signal(signal.SIGSTOP)
+        until(lambda: one.get("readyz").text == "no worker of this machine gets on\n", 30)
+        assert (workers("alive"), workers("stuck"), workers("ended")) == (0, 1, 0)
+        worker.send_signal(signal.SIGCONT)
+        until(lambda: one.get("readyz").code == 200, 30)
+    finally:
+        worker.kill()
+        worker.wait()
+    until(lambda: (workers("alive"), workers("ended")) == (0, 1), 30)
 
 
 def test_an_outage_is_an_answer_and_hangs_nobody(

@@ -13,7 +13,8 @@ PACKAGE = ROOT / "graphwriter"
 
 # From the bottom up. A part may import from the ones above it in this list, and from itself.
 LAYERS = (
-    ("errors", "counts", "files", "links", "systemd", "texts"),
+    ("errors", "counts", "links", "processes", "systemd", "texts"),
+    ("files",),
     ("telegram", "wire", "config", "state", "logs"),
     ("peers", "times", "variables"),
     ("events",),

@@ -26,7 +26,13 @@ from waits import until
 from graphwriter import status
 from graphwriter.config import Config, load
 from graphwriter.embedded import Neo4j
-from graphwriter.errors import EXIT_CONFIG, EXIT_DEAD_LETTER_LIMIT, EXIT_NAME_TAKEN, NameTaken
+from graphwriter.errors import (
+    EXIT_CONFIG,
+    EXIT_DEAD_LETTER_LIMIT,
+    EXIT_NAME_TAKEN,
+    NameTaken,
+    Unavailable,
+)
 from graphwriter.pool import Pool, conf
 from graphwriter.producers.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
@@ -51,7 +57,7 @@ def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Start]:
     pools: list[Pool] = []
     log = (tmp_path / "pool.log").open("ab")
 
-    def pool(wait: float = 30.0, **more: str) -> Pool:
+    def pool(wait: float | None = None, **more: str) -> Pool:
         variables = environ | more
         config = load(variables)
         pools.append(Pool(config, config.directory(), variables, log))
@@ -69,16 +75,20 @@ def names(pool: Pool) -> dict[str, int]:
     return {state.consumer: state.pid for state in pool.workers()}
 
 
-def supervisor(pool: Pool) -> list[dict[str, Any]]:
-    """What supervisord says of its programs, asked as supervisorctl does."""
-    socket_path = pool.directory / "supervisor.sock"
-    transport = SupervisorTransport(None, None, f"unix://{socket_path}")
+def ask(directory: Path, method: str, *arguments: str) -> Any:
+    """Ask supervisord, as supervisorctl does."""
+    transport = SupervisorTransport(None, None, f"unix://{directory / 'supervisor.sock'}")
     proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
     try:
-        found: Any = proxy.supervisor.getAllProcessInfo()
-        return [one for one in found if one["group"] == "worker"]
+        return getattr(proxy.supervisor, method)(*arguments)
     finally:
         transport.close()
+
+
+def supervisor(pool: Pool) -> list[dict[str, Any]]:
+    """What supervisord says of its workers."""
+    found = ask(pool.directory, "getAllProcessInfo")
+    return [one for one in found if one["group"] == "worker"]
 
 
 def publish(environ: dict[str, str], count: int) -> int:
@@ -218,6 +228,73 @@ def test_a_second_pool_in_one_directory_is_turned_away_until_the_first_is_gone(
     assert start().alive
 
 
+@pytest.fixture
+def slow(tmp_path: Path) -> dict[str, str]:
+    """Variables by which workers take a minute to start, as on a machine that is too busy."""
+    code = "import sys, time\nif any('worker' in x for x in sys.orig_argv[1:3]): time.sleep(60)\n"
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": str(tmp_path / "slow")}
+
+
+def test_workers_that_are_slow_to_start_are_no_mistake_of_configuration(
+    start: Start, slow: dict[str, str]
+) -> None:
+    """systemd starts a pool again that ends so."""
+    with pytest.raises(Unavailable, match="the workers did not come up in 2 s"):
+        start(2.0, **slow)
+
+
+def test_a_pool_that_is_starting_stops_when_it_is_told_to(
+    environ: dict[str, str], slow: dict[str, str]
+) -> None:
+    up = subprocess.Popen(
+        [sys.executable, "-m", "graphwriter", "up"],
+        env=os.environ | environ | slow,
+        stdout=subprocess.DEVNULL,
+    )
+
+    def starting() -> list[psutil.Process]:
+        family = psutil.Process(up.pid).children(recursive=True)
+        return [one for one in family if "graphwriter-worker" in " ".join(one.cmdline())]
+
+    try:
+        until(lambda: len(starting()) == 2, 30)
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(15) == 0
+    finally:
+        up.kill()
+        up.wait()
+
+
+def test_the_watchdogs_check_knows_how_many_workers_the_pool_has(
+    start: Start, environ: dict[str, str]
+) -> None:
+    """Also where a flag said so, which its own process does not see; its own flag beats that."""
+
+    def check(*flags: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "graphwriter", "watchdog", "--check", *flags],
+            env=os.environ | environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stdout.strip()
+
+    where = f"workers are alive in {environ['GRAPH_WRITER_RUN_DIR']}"
+    assert check() == (1, f"0 of 2 {where}")
+    pool = start(GRAPH_WRITER_WORKERS="1")
+    assert check() == (0, "every worker gets on")
+    pool.stop()
+    start(GRAPH_WRITER_WORKERS="3")
+    assert check() == (0, "every worker gets on")
+    assert check("--workers", "4") == (1, f"3 of 4 {where}")
+    ask(pool.directory, "stopProcess", "worker:worker_02")
+    assert check() == (1, f"2 of 3 {where}")
+
+
 def test_abort_prints_where_the_worker_is(environ: dict[str, str]) -> None:
     """The watchdog's first word makes a worker show its stack."""
     process = subprocess.Popen(
@@ -291,8 +368,11 @@ def test_the_pool_serves_what_its_workers_do(start: Start, environ: dict[str, st
 
     until(drained(environ), 60)
     until(ready, 60)
-    text = urllib.request.urlopen(f"{url}/metrics", timeout=5).read().decode()
-    assert 'graph_writer_workers{state="alive"} 2.0' in text
+
+    def text() -> str:
+        return str(urllib.request.urlopen(f"{url}/metrics", timeout=5).read().decode())
+
+    until(lambda: 'graph_writer_workers{state="alive"} 2.0' in text())  # by its next look
     pool.stop()
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{url}/healthz", timeout=5)

@@ -69,7 +69,7 @@ def command(config: Config, data: str | None) -> None:
         chosen = load({**os.environ, **variables})
         _apply_schema(chosen)
         workers = pool.Pool(chosen, chosen.directory(), variables)
-        workers.start()
+        workers.start(stopping=lambda: stopping)
         shown = counted(chosen.workers, "worker")
         if chosen.exporter and chosen.exporter_port:
             click.echo(f"Page     http://{chosen.exporter_host}:{chosen.exporter_port}/")

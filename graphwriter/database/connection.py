@@ -17,6 +17,8 @@ from psycopg.types.json import set_json_loads
 from graphwriter.errors import ConfigError, Unavailable
 
 SCHEMA = "docs/backfill.md says what is needed, and --sql FILE reads other tables"
+_HINTS = dict.fromkeys(("42P01", "42703"), SCHEMA)
+_HINTS["42601"] = "--sql takes one query, and nothing after it"  # syntax, and ours has no error
 CONNECT = 10  # seconds to connect
 STATEMENT = 600  # seconds that PostgreSQL may take for one answer; counting is the longest
 # For one transaction: through a pooler the next one may be another client's.
@@ -124,7 +126,7 @@ class Connection:
             if state != "57014":  # of a statement that took too long the connection stays good
                 self.close()
             if state.startswith(_MEND):
-                hint = f"; {SCHEMA}" if state.startswith(("42P01", "42703")) else ""
+                hint = f"; {_HINTS[state]}" if state in _HINTS else ""
                 raise ConfigError(f"PostgreSQL at {self.place}: {said}{hint}") from None
             if not state and _REFUSED.search(said):
                 raise ConfigError(f"PostgreSQL at {self.place} refuses us: {said}") from None

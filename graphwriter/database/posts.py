@@ -62,7 +62,8 @@ class Database:
         """Connect, and find out the columns, once."""
         if self._query is None:
             with self._connection.reading() as connection:
-                cursor = connection.execute(f"SELECT * FROM {embedded(self.selection)} LIMIT 0", {})
+                text = f"SELECT * FROM {embedded(self.selection)} LIMIT %(none)s"
+                cursor = connection.execute(text, {"none": 0})
                 columns = [
                     (one.name, _type_name(connection, one.type_code))
                     for one in cursor.description or ()

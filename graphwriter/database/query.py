@@ -55,6 +55,8 @@ _ALWAYS = ("post_id", "channel_id", "tg_channel_id", "telegram_message_id", "occ
 _USUAL = tuple(
     name for name in _FIELDS if name.startswith(("forward_from", "forward_date", "reply", "thread"))
 )
+# A semicolon, with comments after it. One with a quote may be the end of a literal: it stays.
+_END = re.compile(r"(?:;(?:\s|--[^\n'\"$]*(?:\n|$))*)+$")
 _KEYS = {"uuid": "uuid", "int2": "int8", "int4": "int8", "int8": "int8"} | dict.fromkeys(
     ("text", "varchar"), "text"
 )
@@ -153,7 +155,10 @@ class Query:
         return f"SELECT count(*) FROM {embedded(self._selection)} WHERE {self.selected()}"
 
     def selected(self, after: str | None = None, upto: str | None = None) -> str:
-        """Return the condition of the selection, of keys above `after` and up to `upto`."""
+        """Return the condition of the selection, of keys above `after` and up to `upto`.
+
+        It has a parameter in any case where the source is a query of one's own: see `embedded`.
+        """
         chosen = self._selection
         terms = []
         if chosen.linked:
@@ -168,7 +173,7 @@ class Query:
             terms.append(f"post.{self.key} > %(after)s::{self.key_type}")
         if upto is not None:
             terms.append(f"post.{self.key} <= %(upto)s::{self.key_type}")
-        return " AND ".join(terms) or "true"
+        return " AND ".join(terms) or "%(every)s"
 
     def _of_channels(self) -> str:
         """Return the condition of the chats, in the columns' own types, so that an index serves."""
@@ -192,14 +197,18 @@ class Query:
         """Return the parameters of these queries."""
         chosen = self._selection
         chats, channels = self._channels()
-        of_all = {"tenant": chosen.tenant, "since": chosen.since}
+        of_all = {"tenant": chosen.tenant, "since": chosen.since, "every": True}
         return {**of_all, "chats": chats, "channels": channels, **more}
 
 
 def embedded(selection: Selection) -> str:
-    """Return the source as a table expression named `post`, for a query with parameters."""
+    """Return the source as a table expression named `post`, for a query with parameters.
+
+    It has to have one at least: without, several statements in one text would be executed, and the
+    first of them could end the transaction that only reads.
+    """
     text = selection.sql or (resources.files(__package__) / "posts.sql").read_text("utf-8")
-    text = text.strip().rstrip(";").replace("%", "%%")
+    text = _END.sub("", text).replace("%", "%%")
     return f"(\n{text}\n) AS post"
 
 

@@ -40,7 +40,7 @@ def group(
         near = get_close_matches(config.group, others, 1) or others
         mend = f"export GRAPH_WRITER_CONSUMER_GROUP={quote(near[0])}"
         yield wrong(f"{text}, but {', '.join(others[:5])} is", mend)
-    elif any(state.alive(one.pid) for one in workers if one.doing != state.STOPPED):
+    elif any(one.there for one in workers if one.doing != state.STOPPED):
         text = f"{text} yet: the workers make it once both servers answer them"
         yield wrong(text, None)
     else:

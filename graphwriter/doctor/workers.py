@@ -22,7 +22,7 @@ def consumers(
     look: Seen, groups: list[Group], workers: list[state.State], config: Config
 ) -> Iterator[Finding]:
     """Some worker is alive: one of this machine by its process, one of another by its reading."""
-    here = [one.consumer for one in workers if _alive(one)]
+    here = [one.consumer for one in workers if _alive(one) and not one.stuck(config.watchdog)]
     known = {one.consumer for one in workers}
     away = [one for one in look.consumers if one.name not in known and _reads(one, config)]
     if here or away:
@@ -115,7 +115,7 @@ def redelivered(often: Often | None, config: Config, cli: str) -> Iterator[Findi
 
 
 def _alive(one: state.State) -> bool:
-    return one.doing != state.STOPPED and state.alive(one.pid)
+    return one.doing != state.STOPPED and one.there
 
 
 def _gone(name: str, here: dict[str, state.State], idle: dict[str, float], config: Config) -> bool:

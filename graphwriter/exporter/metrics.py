@@ -157,11 +157,12 @@ def _stream(pipeline: Pipeline) -> Iterator[Metric]:
 
 def _workers(pipeline: Pipeline) -> Iterator[Metric]:
     alive = sum(worker.alive for worker in pipeline.workers)
+    stuck = sum(worker.stuck for worker in pipeline.workers)
     yield _gauge(
         "graph_writer_workers",
-        "Workers of this machine: alive, or ended and not started again.",
+        "Workers of this machine: alive and getting on, stuck, or ended and not started again.",
         ("state",),
-        {"alive": alive, "ended": len(pipeline.workers) - alive},
+        {"alive": alive - stuck, "stuck": stuck, "ended": len(pipeline.workers) - alive},
     )
     yield _gauge(
         "graph_writer_worker_progress_seconds",

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
 import waitress
 from prometheus_client import CollectorRegistry, make_wsgi_app
+from waitress.server import BaseWSGIServer
 
 from graphwriter import links, status
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError
+from graphwriter.exporter.connection import Connection
 from graphwriter.exporter.looks import Looks
 from graphwriter.exporter.metrics import Metrics
 from graphwriter.exporter.page import Page
@@ -29,6 +32,7 @@ Start = Callable[[str, list[tuple[str, str]]], Any]
 
 LEAST = 16  # characters of a token
 OPEN = ("/healthz", "/readyz")  # answered without a token: a word, and nothing that could be secret
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+)(?::[0-9]+)?")
 # Readers are few. Four threads, fifty connections, short requests, ten seconds for a slow one.
 LIMITS: dict[str, Any] = {
     "threads": 4,
@@ -49,6 +53,13 @@ class Site:
         registry.register(Metrics(looks.shown))
         self._metrics = make_wsgi_app(registry)
         self._page = Page()
+        self._always = [
+            ("Content-Security-Policy", self._page.policy),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+            ("Cache-Control", "no-store"),
+        ]
         self._answers: dict[str, Callable[[], tuple[str, str, bytes]]] = {
             "/": lambda: self._html(self._page.whole(looks.shown())),
             "/live": lambda: self._json({"html": self._page.live(looks.shown())}),
@@ -61,23 +72,36 @@ class Site:
         """Answer one request."""
         path, method = environ.get("PATH_INFO", "/"), environ["REQUEST_METHOD"]
         if refused := self._refused(environ, path, method):
-            code, *more = refused
-            return self._send(start, code, "text/plain", code.encode(), [*more])
-        if path == "/metrics":
-            served: Iterable[bytes] = self._metrics(environ, start)
-            return served
-        code, kind, body = self._answers[path]()
-        return self._send(start, code, kind, b"" if method == "HEAD" else body)
+            code, *headers = refused
+            headers.append(("Content-Type", "text/plain"))
+            body = code.encode()
+        elif path == "/metrics":
+            code, headers, body = self._measured(environ)
+        else:
+            code, kind, body = self._answers[path]()
+            headers = [("Content-Type", kind)]
+        start(code, [*headers, ("Content-Length", str(len(body))), *self._always])
+        return [b"" if method == "HEAD" else body]
+
+    def _measured(self, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
+        """Return the metrics, in the form that the reader asks for."""
+        said: list[Any] = []
+        (body,) = self._metrics(
+            environ | {"REQUEST_METHOD": "GET"}, lambda *told: said.append(told)
+        )
+        ((code, headers),) = said
+        return code, headers, body
 
     def _refused(self, environ: Environ, path: str, method: str) -> tuple[Any, ...] | None:
         """Return status and headers of a refusal, None where there is nothing to refuse."""
-        if self._token is None:
+        if path in OPEN:
+            pass
+        elif self._token is None:
             # A page elsewhere whose name resolves to this machine must not read us with the
-            # browser of somebody here.
-            host = environ.get("HTTP_HOST", "")
-            if not links.is_here(host.rpartition(":")[0].strip("[]") or host.strip("[]")):
+            # browser of somebody here, which says by which name it came.
+            if not _is_ours(environ.get("HTTP_HOST")):
                 return ("403 Forbidden",)
-        elif path not in OPEN and not self._known(environ.get("HTTP_AUTHORIZATION", "")):
+        elif not self._known(environ.get("HTTP_AUTHORIZATION", "")):
             return ("401 Unauthorized", ("WWW-Authenticate", 'Basic realm="graphwriter"'))
         if path != "/metrics" and path not in self._answers:
             return ("404 Not Found",)
@@ -115,21 +139,13 @@ class Site:
         words = "; ".join(line.partition(":")[0] for line in found)  # no addresses, no errors
         return "503 Service Unavailable", "text/plain", f"{words}\n".encode()
 
-    def _send(
-        self, start: Start, code: str, kind: str, body: bytes, more: Iterable[Any] = ()
-    ) -> list[bytes]:
-        headers = [
-            ("Content-Type", kind),
-            ("Content-Length", str(len(body))),
-            ("Content-Security-Policy", self._page.policy),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Referrer-Policy", "no-referrer"),
-            ("Cross-Origin-Resource-Policy", "same-origin"),
-            ("Cache-Control", "no-store"),
-            *more,
-        ]
-        start(code, headers)
-        return [body]
+
+def _is_ours(host: str | None) -> bool:
+    """Whether a Host header names this machine; a reader without one is no browser."""
+    if host is None:
+        return True
+    found = _HOST.fullmatch(host)
+    return found is not None and links.is_here(found[1].strip("[]").removesuffix(".").lower())
 
 
 def serve(config: Config, site: Site) -> Any:
@@ -140,12 +156,16 @@ def serve(config: Config, site: Site) -> Any:
     """
     host, port = config.exporter_host, config.exporter_port
     try:
-        return waitress.create_server(site, host=host, port=port, ident=None, **LIMITS)
+        server = waitress.create_server(site, host=host, port=port, ident=None, **LIMITS)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{host}:{port} cannot be listened on ({getattr(error, 'strerror', None) or error}): "
             "set GRAPH_WRITER_EXPORTER_HOST and GRAPH_WRITER_EXPORTER_PORT"
         ) from None
+    for one in getattr(server, "map", {0: server}).values():  # of several where a name has several
+        if isinstance(one, BaseWSGIServer):
+            one.channel_class = Connection
+    return server
 
 
 def check(config: Config) -> None:

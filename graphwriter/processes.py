@@ -1,0 +1,37 @@
+"""Processes of this machine, each told from a later one that got its number."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+
+def born(pid: int) -> str | None:
+    """Return when process `pid` was started, in the machine's own words; None: it is not there.
+
+    One that has ended, and whose parent has not asked for its exit code, is not there either.
+    """
+    if not Path("/proc/self/stat").exists():
+        return from_ps(pid)
+    try:
+        words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if words[0] in (b"Z", b"X") else words[19].decode()
+
+
+def from_ps(pid: int) -> str | None:
+    """Return what `born` does, on a machine without /proc, such as a Mac."""
+    try:
+        said = subprocess.run(
+            ["/bin/ps", "-o", "state=", "-o", "lstart=", "-p", str(pid)],
+            env={"LC_ALL": "C", "TZ": "UTC"},
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    condition, _, start = said.stdout.strip().partition(" ")
+    return None if condition[:1] in ("", "Z") else start.strip()

@@ -39,8 +39,8 @@ def at_work(pool_environ: dict[str, str], redis_client: redis.Redis) -> dict[str
     latency.add(LATENCY, 0.2)
     counts = Counts(entries=1500, written=1500, latency=latency)
     told = state.State(
-        "a-worker-with-quite-a-long-name-00", STREAM, GROUP, os.getpid(), now, now, 1.0,
-        "writing", counts, track=[(now - 5, 1000), (now, 1500)],
+        "a-worker-with-quite-a-long-name-00", STREAM, GROUP, os.getpid(), now, now,
+        time.monotonic(), "writing", counts, track=[(now - 5, 1000), (now, 1500)],
     )  # fmt: skip
     run = Path(pool_environ["GRAPH_WRITER_RUN_DIR"])
     run.mkdir(mode=0o700)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+
+GONE = 0  # no process has this number
 
 
 def born(pid: int) -> str | None:
@@ -35,3 +40,24 @@ def from_ps(pid: int) -> str | None:
         return None
     condition, _, start = said.stdout.strip().partition(" ")
     return None if condition[:1] in ("", "Z") else start.strip()
+
+
+def supervisor(environ: Mapping[str, str]) -> int | None:
+    """Return the process id of the supervisord that started us; None: none did.
+
+    GONE where it was killed while we started: our parent is then whoever takes orphans.
+    """
+    if "SUPERVISOR_ENABLED" not in environ:
+        return None
+    parent = os.getppid()
+    scheme, _, path = environ.get("SUPERVISOR_SERVER_URL", "").partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
+            asked.settimeout(1.0)
+            try:
+                asked.connect(path)
+            except (ConnectionRefusedError, FileNotFoundError):
+                return GONE
+            except OSError:
+                pass  # it is there, and busy
+    return parent

@@ -38,7 +38,7 @@ def run(config: Config, consumer: str) -> None:
         DeadLetterLimit: most of what arrives is refused.
     """
     # Before the wait for the lock, in which the supervisor may go.
-    parent = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
+    parent = processes.supervisor(os.environ)
     born = time.monotonic()
     logs.setup(config.log_level, config.log_format, config.secrets(), worker=consumer)
     logging.getLogger("neo4j").setLevel(logging.CRITICAL)  # its errors are raised, and told by us

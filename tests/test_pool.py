@@ -171,6 +171,22 @@ def test_workers_leave_a_dead_supervisor_and_a_new_one_works_beside_the_orphans(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("program", [["worker", "--consumer-name", "late"], ["exporter"]])
+def test_who_starts_while_its_supervisor_is_killed_leaves_too(
+    environ: dict[str, str], tmp_path: Path, program: list[str]
+) -> None:
+    """Its parent is then whoever takes orphans, and stays for ever."""
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "s"))  # as a killed one leaves it: nobody listens
+    gone = {
+        "SUPERVISOR_ENABLED": "1",
+        "SUPERVISOR_SERVER_URL": f"unix://{tmp_path / 's'}",
+        "GRAPH_WRITER_EXPORTER_PORT": "0",
+    }
+    command = [sys.executable, "-m", "graphwriter", *program]
+    subprocess.run(command, env=os.environ | environ | gone, timeout=60, check=False)
+
+
 def test_a_stuck_worker_is_ended_by_the_watchdog_and_started_again(
     start: Start, environ: dict[str, str], tmp_path: Path
 ) -> None:

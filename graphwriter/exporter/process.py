@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 
-from graphwriter import status
+from graphwriter import processes, status
 from graphwriter.config import Config
 from graphwriter.exporter import site
 from graphwriter.exporter.looks import EVERY, Looks
@@ -23,7 +23,7 @@ def run(config: Config) -> None:
         ConfigError: the address cannot be had, or lets others read without a token.
     """
     site.check(config)
-    parent = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
+    parent = processes.supervisor(os.environ)
     for name, level in (("neo4j", logging.CRITICAL), ("waitress", logging.ERROR)):
         logging.getLogger(name).setLevel(level)  # an outage is shown, and logged by the workers
     with status.watched_graph(config) as graph:

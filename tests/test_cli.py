@@ -35,6 +35,7 @@ from graphwriter.errors import (
 from graphwriter.producers.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream import DeadLetters, Stream
+from graphwriter.stream.deadletters import REASONS
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -137,6 +138,11 @@ def test_the_workers_help_answers_in_a_third_of_a_second() -> None:
         (["worker"], {"GRAPH_WRITER_TEXT": "maybe"}, ("GRAPH_WRITER_TEXT", "'maybe'")),
         (["worker"], {"NEO4J_PASSWORD_FILE": "/nowhere"}, ("NEO4J_PASSWORD_FILE", "/nowhere")),
         (["status", "--redis-url", "http://x"], {}, ("REDIS_URL", "http://x")),
+        (["status"], {"REDIS_URL": "h:secret@x:6379"}, ("REDIS_URL is", "redis://127.0.0.1:6379")),
+        (["publish", "--stream", "", "x"], {}, ("GRAPH_WRITER_STREAM is ''", "a name")),
+        (["status"], {"GRAPH_WRITER_STREAM": " "}, ("GRAPH_WRITER_STREAM is ' '", "a name")),
+        (["status"], {"GRAPH_WRITER_CONSUMER_GROUP": ""}, ("CONSUMER_GROUP is ''", "a name")),
+        (["backfill"], {"DATABASE_URL": "mysql://x/y"}, ("DATABASE_URL is no PostgreSQL URL",)),
         (["schema", "check", "--neo4j-uri", "http://x"], {}, ("NEO4J_URI", "http://x", "bolt")),
         (["status", "--redis-url", "redis://u:secret@127.0.0.1/0"], {}, ("REDIS_URL_FILE",)),
         (["watchdog"], {}, ("supervisord",)),
@@ -156,6 +162,43 @@ def test_a_mistake_gets_one_line_that_names_it(
     else:
         refused(done, EXIT_CONFIG, *words)
         assert "secret" not in done.stderr
+        assert not any(done.stderr.count(f"'{value}'") > 1 for value in variables.values() if value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["statsu"], "'status'"),
+        (["dead", "lst"], "'list'"),
+        (["dead", "list", "--reason", "selflink"], "self_link"),
+        (["dead", "replay", "--reason", "selflink"], "self_link"),
+    ],
+)
+def test_a_word_that_is_nearly_right_gets_the_right_one(
+    run: Run, arguments: list[str], meant: str
+) -> None:
+    """A command or a reason, with the exit code of wrong usage."""
+    done = run(*arguments)
+    assert done.returncode == EXIT_USAGE
+    assert f"id you mean {meant}?" in done.stderr
+
+
+def test_the_reasons_are_those_that_the_contract_names() -> None:
+    """One list for people, and one for the commands that take a reason."""
+    page = (Path(__file__).parent.parent / "docs" / "contracts.md").read_text()
+    rows = page.partition("| reason | the event |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in rows)) == REASONS
+
+
+def test_another_accounts_run_directory_is_refused_with_its_owner(run: Run, tmp_path: Path) -> None:
+    """And with who we are, since the way out is to be the other."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    done = run("worker", GRAPH_WRITER_RUN_DIR=str(theirs))
+    refused(done, EXIT_CONFIG, str(theirs), "is nobody's, and we are root: run this as nobody")
 
 
 def test_a_server_that_is_away_is_named_with_its_own_exit_code(run: Run) -> None:

@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from graphwriter import __version__
-from graphwriter.cli.options import CONTEXT
+from graphwriter.cli.options import CONTEXT, Group
 
 # command -> module, and the one line that the list of commands shows
 COMMANDS = {
@@ -31,7 +31,7 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
+class Commands(Group):
     """A group that knows its commands' names without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, settings
+from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, Group, settings
 from graphwriter.cli.output import as_json, counted, echo_json, progress, table
 from graphwriter.cli.selection import selected, selection
 from graphwriter.config import Config
@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 SHOWN = 3  # examples of a kind in the table; --json has all that are kept
 
 
-@click.group("verify", context_settings=CONTEXT)
+@click.group("verify", cls=Group, context_settings=CONTEXT)
 def command() -> None:
     """Hold a source of truth against the graph, and mend what differs.
 

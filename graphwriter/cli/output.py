@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +46,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "n
     for row in rows:
         shown.add_row(*(Text(plain(cell)) for cell in row))
     Console().print(shown)
+
+
+def folded(text: str, indent: str = "") -> str:
+    """Return `text` in lines of the terminal's width, those after the first indented."""
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _digits(cell: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, Group, settings
-from graphwriter.cli.output import as_json, counted, echo_json, progress, table
+from graphwriter.cli.output import as_json, counted, echo_json, folded, progress, table
 from graphwriter.cli.selection import selected, selection
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_DIFFERENT, EXIT_FAILED, EXIT_OK, GraphwriterError
@@ -242,9 +242,9 @@ def _as_table(report: Report, repair: bool) -> None:
         click.echo()
         for kind, found in report.kinds.items():
             for one in found.examples[:SHOWN]:
-                click.echo(f"{kind} {one.where}: {one.detail}")
+                click.echo(folded(f"{kind} {one.where}: {one.detail}", "  "))
     for note in report.notes:
-        click.echo(f"{note.kind} {note.where}: {note.detail}")
+        click.echo(folded(f"{note.kind} {note.where}: {note.detail}", "  "))
     for line in _told(report):
         click.echo(line)
     if report.found:

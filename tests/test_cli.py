@@ -6,23 +6,26 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import neo4j
+import psutil
 import pytest
 import redis
 from fix_neo4j import Server
 from rich.cells import cell_len
 from waits import until
 
-from graphwriter.cli import COMMANDS, up
+from graphwriter.cli import COMMANDS, servers, up
 from graphwriter.counts import Counts
 from graphwriter.errors import (
     EXIT_CONFIG,
@@ -31,6 +34,7 @@ from graphwriter.errors import (
     EXIT_OK,
     EXIT_UNAVAILABLE,
     EXIT_USAGE,
+    Unavailable,
 )
 from graphwriter.producers.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
@@ -499,15 +503,90 @@ def test_up_says_where_embedded_servers_are_and_when_the_pool_is_gone(
     said = ""
     for line in pool.stdout:
         said += line
-        if line.startswith("Pool"):
+        if said.count(f" writes {STREAM} to ") == 2:
             break
     port = (tmp_path / "data" / "valkey" / "port").read_text().strip()
     assert f"    export REDIS_URL=redis://127.0.0.1:{port}/0\n" in said
     assert f"Data     {tmp_path / 'data'}\n" in said
+    time.sleep(1)  # it looks for both workers twenty times a second
     os.kill(int((tmp_path / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
     _, errors = pool.communicate(timeout=60)
     assert pool.returncode == EXIT_FAILED
     assert "graphwriter: supervisord has ended" in errors
+
+
+@contextmanager
+def up_in(
+    folder: Path, *arguments: str, **variables: str
+) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
+    """`graphwriter up` with its data in `folder`, and what it has said; it is ended after."""
+    variables["GRAPH_WRITER_RUN_DIR"] = str(folder / "run")
+    log = folder / "up.log"
+    with log.open("wb") as file:
+        pool = subprocess.Popen(
+            [sys.executable, "-m", "graphwriter", "up", "--data", str(folder / "data"), *arguments],
+            env=os.environ | variables,
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        yield pool, log.read_text
+    finally:
+        pool.terminate()
+        pool.wait(60)
+
+
+def test_up_starts_a_killed_server_again_on_its_port(
+    neo4j_server: Server, graph_empty: neo4j.Driver, tmp_path: Path
+) -> None:
+    """And says so; its workers go on. Its page is promised only where the port is free."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        flags = ["--exporter-port", port, "--workers", "1"]
+        with up_in(tmp_path, *flags, NEO4J_URI=neo4j_server.uri) as (pool, said):
+            until(lambda: " writes stream:posts:parsed" in said())
+            begun = said()
+            assert f"no page: 127.0.0.1:{port}: Address already in use" in begun
+            assert "Page " not in begun
+            assert begun.index("\nPool     1 worker") < begun.index("supervisord started")
+            assert "Privileges were not dropped" not in begun
+            (valkey,) = [
+                one
+                for one in psutil.Process(pool.pid).children(recursive=True)
+                if one.name().startswith("valkey-server")
+            ]
+            where = (tmp_path / "data" / "valkey" / "port").read_text().strip()
+            valkey.kill()
+            until(lambda: f"Valkey is back on port {where}" in said())
+            assert f"Valkey has ended: starting it again on port {where}" in said()
+            with EventPublisher(f"redis://127.0.0.1:{where}/0") as publisher:
+                publisher.publish_all(Demo(20))
+            count = "MATCH (p:Post) RETURN count(p) AS n"
+            until(lambda: graph_empty.execute_query(count).records[0]["n"] > 0)
+            pool.terminate()
+            assert pool.wait(60) == EXIT_OK
+
+
+def test_a_server_that_ends_again_and_again_is_given_up(tmp_path: Path) -> None:
+    """With a line that names its log."""
+    ended: Any = SimpleNamespace(
+        name="Valkey", running=False, port=1, log="its.log", start=lambda: None
+    )
+    found = servers.Servers()
+    found.services.append(ended)
+    for _ in range(servers.AGAIN):
+        found.revive()
+    with pytest.raises(Unavailable, match=r"Valkey has ended again: see its\.log"):
+        found.revive()
+
+
+def test_ctrl_c_while_servers_start_ends_at_once(valkey_url: str, tmp_path: Path) -> None:
+    """Without a pool, and with a word."""
+    with up_in(tmp_path, REDIS_URL=valkey_url) as (pool, said):
+        until(lambda: "Neo4j    starting" in said())
+        pool.send_signal(signal.SIGINT)
+        assert pool.wait(30) == EXIT_OK
+        assert said().endswith("Neo4j    starting …\nstopping\n")
 
 
 def test_up_gives_up_when_no_worker_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,8 @@ def _run(config: Config, data: Path, export: str | None, count: int, seed: int) 
     from graphwriter.stream import DeadLetters, Stream
     from graphwriter.stream.client import translated
 
-    with servers.running(data, os.environ) as variables:
+    with servers.running(data, os.environ) as started:
+        variables = started.variables
         variables |= {"GRAPH_WRITER_STREAM": STREAM, "GRAPH_WRITER_BLOCK": "0.2"}
         variables["GRAPH_WRITER_EXPORTER"] = "false"  # a pipeline in use may have its port
         chosen = load({**os.environ, **variables}, workers=config.workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import click
 from graphwriter.cli.options import CONTEXT, REDIS, settings
 from graphwriter.cli.output import counted
 from graphwriter.config import Config, load
-from graphwriter.errors import EXIT_FAILED, Unavailable
+from graphwriter.errors import EXIT_FAILED, EXIT_OK, Unavailable
 
 if TYPE_CHECKING:  # the drivers are not needed for --help
     from graphwriter.pool import Pool
@@ -49,39 +50,79 @@ def command(config: Config, data: str | None) -> None:
     from graphwriter.cli import servers
 
     _append()
-    stopping = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    stop = _Stop()
     pool.check(config.directory())
     flags = _flags()
     where = Path(data) if data else None
     with _openable(), servers.running(where, {**os.environ, **flags}) as started:
-        if started:
+        if started.variables:
             click.echo(f"Data     {data or servers.data_directory()}")
-            said = " ".join(f"{name}={value}" for name, value in started.items())
+            said = " ".join(f"{name}={value}" for name, value in started.variables.items())
             click.echo(f"For other commands:\n\n    export {said}\n")
-        variables = flags | started
+        variables = flags | started.variables
         chosen = load({**os.environ, **variables})
         _apply_schema(chosen)
         workers = pool.Pool(chosen, chosen.directory(), variables)
-        workers.start(stopping=lambda: stopping)
+        _say_page(chosen)
         shown = counted(chosen.workers, "worker")
-        if chosen.exporter and chosen.exporter_port:
-            click.echo(f"Page     http://{chosen.exporter_host}:{chosen.exporter_port}/")
         click.echo(f"Pool     {shown}; see `graphwriter status`; Ctrl-C stops")
+        stop.at_once = False
+        workers.start(stopping=lambda: stop.asked)
+
+        def revive() -> None:
+            with stop.at_any_time():
+                started.revive()
+
         try:
-            ended = watch(workers, lambda: stopping)
+            ended = watch(workers, lambda: stop.asked, revive)
         finally:
             click.echo("stopping: the batches in hand are finished first")
             workers.stop()
     if ended:
         click.echo(f"graphwriter: {ended}: see the lines above", err=True)
         sys.exit(EXIT_FAILED)
+
+
+class _Stop:
+    """Ctrl-C and SIGTERM: an end at once while servers start, later a wish that `watch` sees."""
+
+    def __init__(self) -> None:
+        self.asked, self.at_once = False, True
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        first, self.asked = not self.asked, True
+        if first and self.at_once:
+            os.write(2, b"stopping\n")  # echo may be in the midst of a line
+            sys.exit(EXIT_OK)
+
+    @contextmanager
+    def at_any_time(self) -> Iterator[None]:
+        """End at once for a while."""
+        self.at_once = True
+        try:
+            yield
+        finally:
+            self.at_once = False
+
+
+def _say_page(config: Config) -> None:
+    """Print where the page will be, unless another program has the port."""
+    host, port = config.exporter_host, config.exporter_port
+    if not (config.exporter and port):
+        return
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        click.echo(
+            f"graphwriter: no page: {host}:{port}: {error.strerror}; choose another "
+            "--exporter-port, or --no-exporter",
+            err=True,
+        )
+    else:
+        click.echo(f"Page     http://{f'[{host}]' if ':' in host else host}:{port}/")
 
 
 def _append() -> None:
@@ -146,8 +187,13 @@ def _apply_schema(config: Config) -> None:
             click.echo(f"graphwriter: {error}; the workers wait for it", err=True)
 
 
-def watch(pool: Pool, stopping: Callable[[], bool]) -> str | None:
-    """Block until told to stop; return why the pool ended by itself, if it did."""
+def watch(
+    pool: Pool, stopping: Callable[[], bool], revive: Callable[[], None] = lambda: None
+) -> str | None:
+    """Block until told to stop; return why the pool ended by itself, if it did.
+
+    `revive` is called again and again, to start what the workers need.
+    """
     seen = time.monotonic()
     while not stopping():
         if not pool.running:
@@ -156,6 +202,7 @@ def watch(pool: Pool, stopping: Callable[[], bool]) -> str | None:
             seen = time.monotonic()
         elif time.monotonic() - seen > ALONE:
             return f"no worker has been alive for {ALONE:.0f} s"
+        revive()
         time.sleep(0.2)
     return None
 

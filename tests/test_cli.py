@@ -147,10 +147,11 @@ def test_the_workers_help_answers_in_a_third_of_a_second() -> None:
         (["status"], {"GRAPH_WRITER_STREAM": " "}, ("GRAPH_WRITER_STREAM is ' '", "a name")),
         (["status"], {"GRAPH_WRITER_CONSUMER_GROUP": ""}, ("CONSUMER_GROUP is ''", "a name")),
         (["backfill"], {"DATABASE_URL": "mysql://x/y"}, ("DATABASE_URL is no PostgreSQL URL",)),
-        (["schema", "check", "--neo4j-uri", "http://x"], {}, ("NEO4J_URI", "http://x", "bolt")),
+        (["schema", "check", "--neo4j-uri", "http://x"], {}, ("NEO4J_URI", "http://", "bolt")),
         (["status", "--redis-url", "redis://u:secret@127.0.0.1/0"], {}, ("REDIS_URL_FILE",)),
         (["watchdog"], {}, ("supervisord",)),
         (["demo", "no-such.json"], {}, ("no-such.json",)),
+        (["demo", __file__], {"NEO4J_URI": "bolt://127.0.0.1:1"}, (__file__, "no Telegram export")),
         (["publish", "no-such.jsonl"], {}, ("no-such.jsonl",)),
         (["import", "desktop", "no-such.json"], {}, ("no-such.json",)),
     ],
@@ -620,6 +621,8 @@ def test_the_demo_shows_the_pipeline_and_cleans_up(
     assert "\n1,494 of 1,500 entries written, 6 kept as dead letters, in " in done.stdout
     assert "Broken events: 6 planted, 6 kept" in done.stdout
     assert [line for line in done.stdout.splitlines() if cell_len(line) > 80] == []
+    replies = done.stdout.partition("r.thread_id LIMIT 10\n")[2].partition("\n\n")[0]
+    assert len(replies.splitlines()) == 11  # a line a row, the columns' names the first
     assert redis_client.keys("*demo*") == []
     refused(run("demo", **uri), EXIT_CONFIG, "is not empty")
 
@@ -631,12 +634,14 @@ def test_an_interrupted_demo_cleans_up_too(
     demo = subprocess.Popen(
         [sys.executable, "-m", "graphwriter", "demo", "--events", "1000000"],
         env=os.environ | {"NEO4J_URI": neo4j_server.uri, "REDIS_URL": valkey_url},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
     )
     until(lambda: redis_client.xlen("stream:graphwriter:demo") > 0)
     demo.send_signal(signal.SIGINT)
-    assert demo.wait(timeout=60) == EXIT_FAILED
+    assert demo.communicate(timeout=60)[0].endswith("\nstopped, and everything is removed\n")
+    assert demo.returncode == EXIT_OK  # as `up` ends
     assert redis_client.keys("*demo*") == []
 
 

@@ -27,9 +27,16 @@ def echo_json(value: Any) -> None:
     click.echo(orjson.dumps(value, default=str).decode())
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "nothing") -> None:
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    empty: str = "nothing",
+    *,
+    whole: bool = True,
+) -> None:
     """Print rows under their columns, folded to the terminal's width; `empty` where there are none.
 
+    Where they need not be `whole` a row is a line, and what is too long for it is cut.
     Whatever came from outside is printed as text: no markup, no control characters.
     """
     from rich.console import Console
@@ -42,7 +49,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "n
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         numeric = all(_digits(row[columns.index(name)]) for row in rows)
-        shown.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(
+            name,
+            justify="right" if numeric else "left",
+            overflow="fold" if whole else "ellipsis",
+            no_wrap=not whole,
+        )
     for row in rows:
         shown.add_row(*(Text(plain(cell)) for cell in row))
     Console().print(shown)

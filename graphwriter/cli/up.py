@@ -43,8 +43,8 @@ def command(config: Config, data: str | None) -> None:
     """Run a pool of workers until Ctrl-C or SIGTERM.
 
     REDIS_URL and NEO4J_URI name the servers. One that is not set is started here, embedded, and
-    keeps its data and its port from one time to the next; a line to paste says how other commands
-    find it. The exit code is 1 when no worker is left.
+    keeps its data and its port from one time to the next, also where it ends and is started again;
+    a line to paste says how other commands find it. The exit code is 1 when no worker is left.
     """
     from graphwriter import pool
     from graphwriter.cli import servers

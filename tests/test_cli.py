@@ -568,6 +568,30 @@ def test_up_starts_a_killed_server_again_on_its_port(
             assert pool.wait(60) == EXIT_OK
 
 
+def test_up_ends_with_whoever_read_what_it_says(
+    neo4j_server: Server, valkey_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """As head does, or a tee that Ctrl-C ended: no process stays, and there is no traceback."""
+    variables = {"NEO4J_URI": neo4j_server.uri, "GRAPH_WRITER_RUN_DIR": str(tmp_path / "run")}
+    pool = subprocess.Popen(
+        [sys.executable, "-m", "graphwriter", "up", "--redis-url", valkey_url, "--no-exporter"],
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert pool.stdout is not None
+    assert pool.stdout.readline().startswith("Pool     2 workers")
+    holder = tmp_path / "run" / "supervisord.pid"
+    until(lambda: holder.exists() and holder.read_text().strip())
+    supervisor = psutil.Process(int(holder.read_text()))
+    pool.stdout.close()
+    _, errors = pool.communicate(timeout=60)
+    said = "graphwriter: nobody reads standard output any more: see the lines above\n"
+    assert (pool.returncode, errors) == (EXIT_FAILED, said)
+    assert not supervisor.is_running()
+
+
 def test_a_server_that_ends_again_and_again_is_given_up(tmp_path: Path) -> None:
     """With a line that names its log."""
     ended: Any = SimpleNamespace(

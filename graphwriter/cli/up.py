@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import socket
 import stat
@@ -54,7 +55,7 @@ def command(config: Config, data: str | None) -> None:
     pool.check(config.directory())
     flags = _flags()
     where = Path(data) if data else None
-    with _openable(), servers.running(where, {**os.environ, **flags}) as started:
+    with _openable() as unread, servers.running(where, {**os.environ, **flags}) as started:
         if started.variables:
             click.echo(f"Data     {data or servers.data_directory()}")
             said = " ".join(f"{name}={value}" for name, value in started.variables.items())
@@ -74,10 +75,12 @@ def command(config: Config, data: str | None) -> None:
                 started.revive()
 
         try:
-            ended = watch(workers, lambda: stop.asked, revive)
+            ended = watch(workers, lambda: stop.asked or unread(), revive)
         finally:
             click.echo("stopping: the batches in hand are finished first")
             workers.stop()
+        if unread() and not stop.asked:
+            ended = "nobody reads standard output any more"
     if ended:
         click.echo(f"graphwriter: {ended}: see the lines above", err=True)
         sys.exit(EXIT_FAILED)
@@ -138,29 +141,44 @@ def _append() -> None:
 
 
 @contextmanager
-def _openable() -> Iterator[None]:
+def _openable() -> Iterator[Callable[[], bool]]:
     """Put a pipe before standard output and error where they cannot be opened by their names.
 
     supervisord opens /dev/stdout anew for the workers' lines. That fails for a socket, as systemd's
-    journal is, and for a terminal or file of the user that we were before `sudo -u`.
+    journal is, and for a terminal or file of the user that we were before `sudo -u`. Before another
+    pipe too, whose reader (head, or a tee that Ctrl-C ended) may be gone before supervisord is.
+
+    Yields a function that says whether nobody reads any more.
     """
-    closed = {number: os.dup(number) for number in (1, 2) if not _can_open(number)}
+    closed = {
+        number: os.dup(number) for number in (1, 2) if _piped(number) or not _can_open(number)
+    }
     if not closed:
-        yield
+        yield lambda: False
         return
-    copy = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, start_new_session=True)
+    readers = select.poll()
+    for kept in closed.values():
+        readers.register(kept, 0)  # for errors alone
+    drain = ["/bin/sh", "-c", "/bin/cat; exec /bin/cat > /dev/null"]
+    copy = subprocess.Popen(drain, stdin=subprocess.PIPE, start_new_session=True)
     assert copy.stdin is not None
     for number in closed:
         os.dup2(copy.stdin.fileno(), number)
     copy.stdin.close()
     try:
-        yield
+        yield lambda: any(event & select.POLLERR for _, event in readers.poll(0))
     finally:
         for number, kept in closed.items():
             os.dup2(kept, number)
             os.close(kept)
         with suppress(subprocess.TimeoutExpired):
             copy.wait(5)  # for what the pipe still holds
+
+
+def _piped(number: int) -> bool:
+    """Return whether it is the pipe that standard output is."""
+    ours, output = os.fstat(number), os.fstat(1)
+    return stat.S_ISFIFO(ours.st_mode) and os.path.samestat(ours, output)
 
 
 def _can_open(number: int) -> bool:

@@ -68,6 +68,8 @@ def command(config: Config, data: str | None) -> None:
         shown = counted(chosen.workers, "worker")
         click.echo(f"Pool     {shown}; see `graphwriter status`; Ctrl-C stops")
         stop.at_once = False
+        if stop.asked:  # where what was imported just then has swallowed the exit
+            sys.exit(EXIT_OK)
         workers.start(stopping=lambda: stop.asked)
 
         def revive() -> None:
@@ -95,8 +97,8 @@ class _Stop:
             signal.signal(number, self._ask)
 
     def _ask(self, *_: object) -> None:
-        first, self.asked = not self.asked, True
-        if first and self.at_once:
+        self.asked = True
+        if self.at_once:
             os.write(2, b"stopping\n")  # echo may be in the midst of a line
             sys.exit(EXIT_OK)
 

@@ -149,7 +149,10 @@ def postgres(config: Config, **options: Any) -> None:
 @audited
 @settings(*NEO4J)
 def graph(config: Config, **options: Any) -> None:
-    """Look at the graph alone: constraints, duplicates, orphans, versions, links nobody said."""
+    """Look at the graph alone.
+
+    Constraints, duplicates, orphans, versions, links nobody said.
+    """
     _run(config, None, **options)
 
 

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 EXPORT ?=
 BIN := .venv/bin
+# setuptools warns of a folder that is named like a package, which conf/ is on purpose.
+PIP = PYTHONWARNINGS='ignore:Editable installation' $(BIN)/python -m pip install --quiet
 
 .PHONY: demo test lint types docs bench bench-full faults lock clean
 
@@ -29,7 +31,7 @@ docs: .venv/docs
 	@echo "build/docs/index.html"
 
 .venv/docs: .venv/installed
-	@$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@$(PIP) --editable '.[docs]'
 	@touch $@
 
 # The fuzz, the soak and the long fault campaign, an hour: FAULTS="--seed 7 --faults 50" for others.
@@ -46,7 +48,7 @@ bench-full: .venv/bench
 	@$(BIN)/python bench/run.py full
 
 .venv/bench: .venv/installed
-	@$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@$(PIP) --editable '.[bench]'
 	@touch $@
 
 # Every package that setup.cfg asks for, in one version, with its hashes: the first file is for the
@@ -61,10 +63,10 @@ lock: .venv/installed
 
 # In CI exactly what the lock names, elsewhere the newest that setup.cfg allows.
 ifdef CI
-INSTALL = $(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock \
-	&& $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+INSTALL = $(PIP) --require-hashes --requirement requirements-dev.lock \
+	&& $(PIP) --no-deps --no-build-isolation --editable .
 else
-INSTALL = $(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+INSTALL = $(PIP) --editable '.[test,lint]'
 endif
 
 .venv/installed: setup.cfg pyproject.toml $(if $(CI),requirements-dev.lock)

@@ -11,6 +11,8 @@ import sys
 from neo4j import GraphDatabase
 from neo4j.exceptions import DriverError, Neo4jError
 
+if len(sys.argv) != 2:
+    sys.exit('usage: python examples/ask.py "MATCH (p:Post) RETURN count(p) AS posts"')
 uri = os.environ.get("NEO4J_URI", "bolt://127.0.0.1:7687")
 user, password = os.environ.get("NEO4J_USER", "neo4j"), os.environ.get("NEO4J_PASSWORD")
 database = os.environ.get("NEO4J_DATABASE", "neo4j")

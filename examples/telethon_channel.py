@@ -47,4 +47,6 @@ async def main(channel: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python examples/telethon_channel.py @channel")
     asyncio.run(main(sys.argv[1]))

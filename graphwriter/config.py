@@ -40,9 +40,14 @@ class Config:
     database_url: str | None = _setting(
         "DATABASE_URL", None, "PostgreSQL with the posts, for the backfill.", secret=True
     )
-    stream: str = _setting("GRAPH_WRITER_STREAM", "stream:posts:parsed", "Stream with the events.")
+    stream: str = _setting(
+        "GRAPH_WRITER_STREAM", "stream:posts:parsed", "Stream with the events.", named=True
+    )
     group: str = _setting(
-        "GRAPH_WRITER_CONSUMER_GROUP", "graph_writer", "Consumer group that the workers share."
+        "GRAPH_WRITER_CONSUMER_GROUP",
+        "graph_writer",
+        "Consumer group that the workers share.",
+        named=True,
     )
     batch_size: int = _setting(
         "GRAPH_WRITER_BATCH_SIZE",
@@ -254,8 +259,13 @@ def _from_environment(
         try:
             return Path(path).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{variable}_FILE {path!r} cannot be read: {error}") from None
-    return environ.get(variable) or None
+            raise ConfigError(f"{variable}_FILE {path!r} cannot be read: {_why(error)}") from None
+    # An empty variable is one that is not set, but for a name: the default's would be another's.
+    return environ.get(variable) or (environ.get(variable) if metadata.get("named") else None)
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _parsed(metadata: Mapping[str, Any], type_name: Any, given: Any) -> Any:
@@ -271,6 +281,8 @@ def _parsed(metadata: Mapping[str, Any], type_name: Any, given: Any) -> Any:
             )
         except (ValueError, KeyError):
             raise ConfigError(f"{variable} is {given!r}, expected {_EXPECTED[kind]}") from None
+    if metadata.get("named") and not value.strip():
+        raise ConfigError(f"{variable} is {value!r}, expected a name, not an empty one")
     if "least" in metadata and not metadata["least"] <= value < float("inf"):
         raise ConfigError(f"{variable} is {value:g}, expected at least {metadata['least']:g}")
     if "among" in metadata and value.upper() not in metadata["among"].upper().split():

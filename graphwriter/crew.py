@@ -13,6 +13,7 @@ import random
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, Self
 
@@ -22,6 +23,7 @@ from graphwriter.database import Database, Part, Selection
 from graphwriter.errors import GraphwriterError, Unavailable
 from graphwriter.fill import Done, Target, ToGraph, ToStream, fill
 
+OURS = (signal.SIGINT, signal.SIGTERM)  # for the parent: a terminal sends them to all
 PAUSES = (0.2, 5.0)  # seconds between looks at a server that is away, growing from, up to
 LEAVE = 10.0  # seconds until a process that closed its pipe has ended
 
@@ -56,13 +58,16 @@ class Crew:
 
     def __enter__(self) -> Self:
         context = multiprocessing.get_context("spawn")  # threads and connections are not inherited
-        for number in range(self._number):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, number, self._job), daemon=True)
-            process.start()
-            theirs.close()
-            self._processes.append(process)
-            self._pipes.append(ours)
+        resource_tracker.ensure_running()  # which unblocks signals when it is started
+        with _blocked():
+            for number in range(self._number):
+                ours, theirs = context.Pipe()
+                arguments = theirs, number, self._job
+                process = context.Process(target=_serve, args=arguments, daemon=True)
+                process.start()
+                theirs.close()
+                self._processes.append(process)
+                self._pipes.append(ours)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -131,9 +136,22 @@ class Crew:
         return report
 
 
+@contextlib.contextmanager
+def _blocked() -> Iterator[None]:
+    """Let what is started meanwhile be deaf to Ctrl-C until it says what it does about it.
+
+    A process inherits what is blocked, and imports for a second before it gets to `_serve`.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(pipe: Connection, number: int, job: Job) -> None:
     """Fill one part after another until told to stop, or until the parent is gone."""
-    for one in (signal.SIGINT, signal.SIGTERM):
+    for one in OURS:
         signal.signal(one, signal.SIG_IGN)  # a terminal sends them to us too; our parent decides
     logging.getLogger("neo4j").setLevel(logging.ERROR)
     with ExitStack() as stack:

@@ -45,7 +45,7 @@ class DeadLetterLimit(GraphwriterError):
 
 
 class NameTaken(GraphwriterError):
-    """Raised when another process works under this consumer name, or in this run directory."""
+    """Raised when another process has this consumer name, this run directory or this data."""
 
 
 # Exit codes of every command, after sysexits.h where it has one that fits.
@@ -55,7 +55,7 @@ EXIT_USAGE = 2  # click's own: an option or argument is wrong
 EXIT_DIFFERENT = 3  # an audit found differences, which is another thing than not having looked
 EXIT_DEAD_LETTER_LIMIT = 65  # supervisord leaves the worker stopped
 EXIT_UNAVAILABLE = 69  # a server a command needs does not answer (workers wait instead)
-EXIT_NAME_TAKEN = 75  # another process holds the consumer name or the run directory
+EXIT_NAME_TAKEN = 75  # another process holds the consumer name, the run directory or the data
 EXIT_CONFIG = 78  # supervisord leaves the worker stopped
 
 

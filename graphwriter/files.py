@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -58,5 +59,25 @@ def directory(path: Path, setting: str) -> Path:
     except OSError as error:
         raise ConfigError(f"{setting} {path}: {error.strerror}") from None
     if path.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise ConfigError(f"{setting} {path} must be a directory that only we can write to")
+        raise ConfigError(
+            f"{setting} {path} must be a directory that only we can write to; it "
+            f"{_found(path, status)}"
+        )
     return path
+
+
+def _found(path: Path, status: os.stat_result) -> str:
+    """Return what it is instead, and the way out."""
+    if path.is_symlink():
+        return "is a link: name what it leads to"
+    if status.st_uid == os.geteuid():
+        return f"has the mode {status.st_mode & 0o777:o}: chmod go-w {path}"
+    owner, us = _account(status.st_uid), _account(os.geteuid())
+    return f"is {owner}'s, and we are {us}: run this as {owner}, or name another directory"
+
+
+def _account(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

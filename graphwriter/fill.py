@@ -176,7 +176,7 @@ def _ready(
             try:
                 pairs.append((row, events.decode({b"data": row.data}, now, tenant)))
             except BadEvent as error:
-                rejects.append(_reject(row.id, error))
+                rejects.append(_reject(row.id, database.explained(error)))
         if part.ids is not None:
             part = part._replace(ids=part.ids[batch_size:])
         else:

@@ -32,6 +32,7 @@ def safe(url: str) -> str:
 
 _CHECKED = ("rediss", "rediss+sentinel", "rediss+cluster", "bolt+s", "neo4j+s")
 _POSTGRES = ("postgresql", "postgres")
+_OURS = ("redis", "rediss", "bolt", "neo4j")
 
 
 def exposed(url: str) -> str | None:
@@ -48,8 +49,9 @@ def exposed(url: str) -> str | None:
     if postgres:
         hosts += [one for many in query.get("host", ()) for one in many.split(",")]
     host = next((one for one in hosts if one and not is_here(one)), None)
-    if host is None or parts.scheme == "unix":
-        return None
+    known = postgres or parts.scheme.partition("+")[0] in _OURS
+    if host is None or not known:
+        return None  # no URL of ours: who connects says so
     if postgres:
         return _exposed_postgres(host, query.get("sslmode", [os.environ.get("PGSSLMODE", "")])[-1])
     unchecked = {"none", "optional"} & set(query.get("ssl_cert_reqs", ()))

@@ -19,6 +19,7 @@ SPARE = 1.3  # memory and disk beyond what the arithmetic gives: fragments, repl
 LOG = 2 * 2**30  # bytes of Neo4j's transaction log, by its default retention
 SYSTEM = 2 * 2**30  # bytes that the system and Neo4j's own buffers take beside heap and page cache
 PROPERTIES = 2**36  # property records that a database in the community's store format can have
+LEAST = 2  # workers: one that dies must not stop the stream
 FASTER = "a faster machine for Neo4j alone"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SIZES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -111,21 +112,24 @@ def plan(wanted: Wanted, measured: Measured) -> Plan:
     Raises:
         ConfigError: Neo4j's memory has no room for a page cache beside its heap.
     """
-    if wanted.neo4j_memory <= wanted.neo4j_heap + SYSTEM:
-        raise ConfigError("Neo4j's memory has to be larger than its heap and 2g for the system")
+    if wanted.neo4j_memory <= (least := wanted.neo4j_heap + SYSTEM):
+        raise ConfigError(
+            f"--neo4j-memory is {_size(wanted.neo4j_memory)}: it has to be above {_size(least)}, "
+            f"--neo4j-heap ({_size(wanted.neo4j_heap)}) and {_size(SYSTEM)} for the system"
+        )
     _, best = measured.best
     enough = [one for one in sorted(measured.rates) if SAFE * one[1] >= wanted.rate]
     workers, written = enough[0] if enough else measured.best
-    cores = wanted.rate * measured.worker_cpu / 1e6
+    cores = wanted.rate * measured.worker_cpu / 1e6 / SAFE
+    workers = max(LEAST, workers, math.ceil(cores))  # none takes more than a core
     posts = math.ceil(wanted.rate * wanted.retention)
     store = posts * measured.post_bytes
-    resources = _resources(wanted, measured, best, posts)
-    left = written - wanted.rate
+    resources, left = _resources(wanted, measured, best, posts), written - wanted.rate
     caught_up = wanted.rate * wanted.outage / left if left > 0 else None
     return Plan(
         workers=workers,
         worker_memory=workers * measured.worker_memory,
-        worker_machines=math.ceil(cores / (SAFE * wanted.cores)),
+        worker_machines=math.ceil(cores / wanted.cores),
         one_machine=bool(enough) and all(one.share <= 1 for one in resources),
         posts=posts,
         catch_up=caught_up,
@@ -276,6 +280,12 @@ def size(name: str, text: str) -> int:
     if not count:
         raise ConfigError(f"{name} is {text!r}: give a size above zero such as 800, 512m, 64g, 2t")
     return count
+
+
+def _size(count: int) -> str:
+    """Return bytes as `size` takes them."""
+    unit = next((one for one in "tgmk" if count >= _SIZES[one]), "")
+    return f"{count / _SIZES[unit]:g}{unit}"
 
 
 def number(name: str, text: str) -> float:

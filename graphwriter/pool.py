@@ -50,7 +50,8 @@ def _lock(directory: Path) -> state.Lock:
         )
     return state.Lock(
         directory / "pool.lock",
-        f"process {{pid}} already runs a pool in {directory}: stop it, or choose another --run-dir",
+        f"process {{pid}} already runs a pool in {directory}: stop it first, for more --workers "
+        "too; a pool for another --stream takes another --run-dir and --exporter-port",
     )
 
 
@@ -103,9 +104,11 @@ class Pool:
         lock = _lock(self.directory)
         lock.take(wait=ENDING)
         begun = time.time()
+        # Root is not told at each start what root may do.
+        root = [] if os.geteuid() else ["-u", "0"]
         programs = Path(sys.executable).parent  # where graphwriter-worker lies beside python
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf())],
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf()), *root],
             env={
                 **os.environ,
                 "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",

@@ -166,7 +166,9 @@ class Heartbeat:
     def __init__(self, path: Path, state: State) -> None:
         self.path, self.state = path, state
         self._last = 0.0
+        self.left = 0.0  # when the earlier worker last got on
         if (left := _read(path)) is not None:
+            self.left = left.progress
             state.before, state.last_error = left.total, left.last_error
 
     def beat(self, doing: str, *, now: bool = False) -> None:

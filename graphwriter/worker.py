@@ -13,7 +13,7 @@ import time
 from graphwriter import logs, processes, state, systemd
 from graphwriter.config import Config
 from graphwriter.counts import Counts
-from graphwriter.errors import ConfigError, DeadLetterLimit, GraphwriterError
+from graphwriter.errors import ConfigError, DeadLetterLimit, GraphwriterError, Unavailable
 from graphwriter.graph import Graph, memory
 from graphwriter.stream import Stream
 from graphwriter.stream.deadletters import Limit
@@ -23,6 +23,7 @@ from graphwriter.writer import Writer
 log = logging.getLogger("graphwriter")
 
 SWITCH = 0.0005  # seconds that one thread may keep the other waiting
+ACTIVE = 2.0  # seconds within which a worker at rest reads again
 SETTLED = 2.0  # seconds after which supervisord takes an exit for one that was meant
 
 
@@ -93,6 +94,12 @@ def run(config: Config, consumer: str) -> None:
             log.warning("%s is no setting%s", name, f": is {near} meant?" if near else "")
         for link in config.exposed():
             log.warning("%s", link)
+        if _elsewhere(stream, heartbeat.left):
+            log.warning(
+                "%s is at work elsewhere too: two processes of one name get each other's entries; "
+                "end one, or give one another host name or --consumer-name",
+                consumer,
+            )
         settle()
         systemd.tell(READY=1, WATCHDOG_USEC=round(config.watchdog * 1e6))
         writer.run()
@@ -110,6 +117,23 @@ def run(config: Config, consumer: str) -> None:
         stream.close()
         graph.close()
         lock.release()
+
+
+def _elsewhere(stream: Stream, left: float) -> bool:
+    """Return whether another process reads under our name, which our lock knows nothing of.
+
+    Whoever read just now may be the worker whose place we take: that one left its time in our
+    directory. Else a second look shows whether it goes on. Without an answer there is no warning.
+    """
+    try:
+        idle = stream.idle()
+        if idle is None or idle > ACTIVE or time.time() - idle < left + ACTIVE:
+            return False
+        time.sleep(ACTIVE)
+        again = stream.idle()
+        return again is not None and again < ACTIVE
+    except (ConfigError, Unavailable):
+        return False
 
 
 def settle() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -239,6 +240,7 @@ def test_a_bad_row_is_named_and_the_rest_is_written(
     assert (process.returncode, told["read"], told["rejected"]) == (1, 60, 4)
     lines = [json.loads(line) for line in Path(told["rejects"]).read_text().splitlines()]
     assert {line["id"]: line["reason"] for line in lines} == reasons
+    assert Path(told["rejects"]).stat().st_mode & 0o777 == 0o600
     for key, reason in reasons.items():
         assert f"post {key} is not written: {reason}: " in err
     graph_empty.execute_query("MATCH (n {post_id: $id}) DETACH DELETE n", id=taken)
@@ -260,6 +262,89 @@ def test_ids_from_a_file(
     assert_same(expected(chosen), read_graph(graph_empty))
     (rejects,) = tmp_path.glob("*.rejects.jsonl")
     assert json.loads(rejects.read_text())["id"] == "nonsense"
+
+
+@pytest.mark.parametrize("given", ["-", "/dev/fd/0"], ids=["standard input", "a pipe"])
+def test_ids_from_what_can_be_read_only_once(
+    environ: dict[str, str], graph_empty: neo4j.Driver, given: str
+) -> None:
+    """As a shell's <(…) is."""
+    made = rows(20)
+    create(environ["DATABASE_URL"], made)
+    ids = "".join(f"{row['id']}\n" for row in made[:5])
+    for more, name in ((["--dry-run"], "posts"), ([], "written")):
+        done = finished(environ, "--json", "--ids-file", given, *more, input=ids)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)[name] == 5
+    assert_same(expected(made[:5]), read_graph(graph_empty))
+
+
+def finished(
+    environ: dict[str, str],
+    *arguments: str,
+    input: str | None = None,  # noqa: A002
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "graphwriter", "backfill", *arguments],
+        env=os.environ | environ,
+        input=input,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_where_all_is_rejected_the_column_is_named_and_the_last_line_and_exit_code_tell(
+    environ: dict[str, str], graph_empty: neo4j.Driver, tmp_path: Path
+) -> None:
+    """A time that is null in every row, in a dry run and in earnest."""
+    create(environ["DATABASE_URL"], rows(7))
+    file = tmp_path / "mine.sql"
+    file.write_text(
+        "SELECT p.id, p.channel_id, c.tg_channel_id, p.telegram_message_id, NULL::timestamptz AS "
+        "updated_at FROM posts p JOIN channels c ON c.id = p.channel_id"
+    )
+    for more, last in (
+        (["--dry-run"], "7 of 7 posts would be rejected, the first for the reasons above"),
+        ([], "rejected 7 of 7 posts, each with its reason in "),
+    ):
+        done = finished(environ, "--sql", str(file), *more)
+        assert done.returncode == 1, done.stderr
+        assert "occurred_at is required and not there: updated_at of this row is null" in (
+            done.stdout + done.stderr
+        )
+        assert done.stdout.splitlines()[-1].startswith(last)
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []], ids=["dry", "in earnest"])
+def test_a_chats_bare_id_gets_the_marked_ones(
+    environ: dict[str, str], graph_empty: neo4j.Driver, dry: list[str]
+) -> None:
+    create(environ["DATABASE_URL"], rows(5))
+    done = finished(environ, "--json", "--channel", "500001", *dry)
+    assert (done.returncode, json.loads(done.stdout)["read"]) == (0, 0)
+    assert "--channel 500001 selects no post" in done.stderr
+    assert "marked id is -1000000500001, a basic chat's -500001" in done.stderr
+
+
+def test_ctrl_c_while_the_processes_start_prints_no_traceback(
+    environ: dict[str, str], graph_empty: neo4j.Driver
+) -> None:
+    """A terminal sends it to all of them, and they import for a second."""
+    create(environ["DATABASE_URL"], rows(5000))
+    process = command(environ, "--all", "--workers", "2")
+    started = psutil.Process(process.pid)
+
+    def spawned() -> bool:
+        return any("spawn_main" in " ".join(child.cmdline()) for child in started.children())
+
+    until(spawned)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert (process.returncode, json.loads(out)["stopped"]) == (1, True)
 
 
 def test_rewrite_writes_what_is_equal_and_leaves_what_is_newer(
@@ -315,6 +400,7 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(
         (["--rewrite", "--via", "stream"], 2, "leave out --via stream"),
         (["--since", "yesterday"], 2, "no time such as 2024-05-01"),
         (["--sql", "none.sql"], 78, "--sql none.sql: "),
+        (["--sql", __file__], 78, f"--sql {__file__}: PostgreSQL at "),
         (["--ids-file", "none.txt"], 78, "--ids-file none.txt: "),
     ],
 )

@@ -6,23 +6,26 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import neo4j
+import psutil
 import pytest
 import redis
 from fix_neo4j import Server
 from rich.cells import cell_len
 from waits import until
 
-from graphwriter.cli import COMMANDS, up
+from graphwriter.cli import COMMANDS, servers, up
 from graphwriter.counts import Counts
 from graphwriter.errors import (
     EXIT_CONFIG,
@@ -31,10 +34,12 @@ from graphwriter.errors import (
     EXIT_OK,
     EXIT_UNAVAILABLE,
     EXIT_USAGE,
+    Unavailable,
 )
 from graphwriter.producers.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream import DeadLetters, Stream
+from graphwriter.stream.deadletters import REASONS
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -137,10 +142,16 @@ def test_the_workers_help_answers_in_a_third_of_a_second() -> None:
         (["worker"], {"GRAPH_WRITER_TEXT": "maybe"}, ("GRAPH_WRITER_TEXT", "'maybe'")),
         (["worker"], {"NEO4J_PASSWORD_FILE": "/nowhere"}, ("NEO4J_PASSWORD_FILE", "/nowhere")),
         (["status", "--redis-url", "http://x"], {}, ("REDIS_URL", "http://x")),
-        (["schema", "check", "--neo4j-uri", "http://x"], {}, ("NEO4J_URI", "http://x", "bolt")),
+        (["status"], {"REDIS_URL": "h:secret@x:6379"}, ("REDIS_URL is", "redis://127.0.0.1:6379")),
+        (["publish", "--stream", "", "x"], {}, ("GRAPH_WRITER_STREAM is ''", "a name")),
+        (["status"], {"GRAPH_WRITER_STREAM": " "}, ("GRAPH_WRITER_STREAM is ' '", "a name")),
+        (["status"], {"GRAPH_WRITER_CONSUMER_GROUP": ""}, ("CONSUMER_GROUP is ''", "a name")),
+        (["backfill"], {"DATABASE_URL": "mysql://x/y"}, ("DATABASE_URL is no PostgreSQL URL",)),
+        (["schema", "check", "--neo4j-uri", "http://x"], {}, ("NEO4J_URI", "http://", "bolt")),
         (["status", "--redis-url", "redis://u:secret@127.0.0.1/0"], {}, ("REDIS_URL_FILE",)),
         (["watchdog"], {}, ("supervisord",)),
         (["demo", "no-such.json"], {}, ("no-such.json",)),
+        (["demo", __file__], {"NEO4J_URI": "bolt://127.0.0.1:1"}, (__file__, "no Telegram export")),
         (["publish", "no-such.jsonl"], {}, ("no-such.jsonl",)),
         (["import", "desktop", "no-such.json"], {}, ("no-such.json",)),
     ],
@@ -156,6 +167,43 @@ def test_a_mistake_gets_one_line_that_names_it(
     else:
         refused(done, EXIT_CONFIG, *words)
         assert "secret" not in done.stderr
+        assert not any(done.stderr.count(f"'{value}'") > 1 for value in variables.values() if value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["statsu"], "'status'"),
+        (["dead", "lst"], "'list'"),
+        (["dead", "list", "--reason", "selflink"], "self_link"),
+        (["dead", "replay", "--reason", "selflink"], "self_link"),
+    ],
+)
+def test_a_word_that_is_nearly_right_gets_the_right_one(
+    run: Run, arguments: list[str], meant: str
+) -> None:
+    """A command or a reason, with the exit code of wrong usage."""
+    done = run(*arguments)
+    assert done.returncode == EXIT_USAGE
+    assert f"id you mean {meant}?" in done.stderr
+
+
+def test_the_reasons_are_those_that_the_contract_names() -> None:
+    """One list for people, and one for the commands that take a reason."""
+    page = (Path(__file__).parent.parent / "docs" / "contracts.md").read_text()
+    rows = page.partition("| reason | the event |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in rows)) == REASONS
+
+
+def test_another_accounts_run_directory_is_refused_with_its_owner(run: Run, tmp_path: Path) -> None:
+    """And with who we are, since the way out is to be the other."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 65534, 65534)
+    done = run("worker", GRAPH_WRITER_RUN_DIR=str(theirs))
+    refused(done, EXIT_CONFIG, str(theirs), "is nobody's, and we are root: run this as nobody")
 
 
 def test_a_server_that_is_away_is_named_with_its_own_exit_code(run: Run) -> None:
@@ -456,15 +504,115 @@ def test_up_says_where_embedded_servers_are_and_when_the_pool_is_gone(
     said = ""
     for line in pool.stdout:
         said += line
-        if line.startswith("Pool"):
+        if said.count(f" writes {STREAM} to ") == 2:
             break
     port = (tmp_path / "data" / "valkey" / "port").read_text().strip()
     assert f"    export REDIS_URL=redis://127.0.0.1:{port}/0\n" in said
     assert f"Data     {tmp_path / 'data'}\n" in said
+    time.sleep(1)  # it looks for both workers twenty times a second
     os.kill(int((tmp_path / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
     _, errors = pool.communicate(timeout=60)
     assert pool.returncode == EXIT_FAILED
     assert "graphwriter: supervisord has ended" in errors
+
+
+@contextmanager
+def up_in(
+    folder: Path, *arguments: str, **variables: str
+) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
+    """`graphwriter up` with its data in `folder`, and what it has said; it is ended after."""
+    variables["GRAPH_WRITER_RUN_DIR"] = str(folder / "run")
+    log = folder / "up.log"
+    with log.open("wb") as file:
+        pool = subprocess.Popen(
+            [sys.executable, "-m", "graphwriter", "up", "--data", str(folder / "data"), *arguments],
+            env=os.environ | variables,
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        yield pool, log.read_text
+    finally:
+        pool.terminate()
+        pool.wait(60)
+
+
+def test_up_starts_a_killed_server_again_on_its_port(
+    neo4j_server: Server, graph_empty: neo4j.Driver, tmp_path: Path
+) -> None:
+    """And says so; its workers go on. Its page is promised only where the port is free."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        flags = ["--exporter-port", port, "--workers", "1"]
+        with up_in(tmp_path, *flags, NEO4J_URI=neo4j_server.uri) as (pool, said):
+            until(lambda: " writes stream:posts:parsed" in said())
+            begun = said()
+            assert f"no page: 127.0.0.1:{port}: Address already in use" in begun
+            assert "Page " not in begun
+            assert begun.index("\nPool     1 worker") < begun.index("supervisord started")
+            assert "Privileges were not dropped" not in begun
+            (valkey,) = [
+                one
+                for one in psutil.Process(pool.pid).children(recursive=True)
+                if one.name().startswith("valkey-server")
+            ]
+            where = (tmp_path / "data" / "valkey" / "port").read_text().strip()
+            valkey.kill()
+            until(lambda: f"Valkey is back on port {where}" in said())
+            assert f"Valkey has ended: starting it again on port {where}" in said()
+            with EventPublisher(f"redis://127.0.0.1:{where}/0") as publisher:
+                publisher.publish_all(Demo(20))
+            count = "MATCH (p:Post) RETURN count(p) AS n"
+            until(lambda: graph_empty.execute_query(count).records[0]["n"] > 0)
+            pool.terminate()
+            assert pool.wait(60) == EXIT_OK
+
+
+def test_up_ends_with_whoever_read_what_it_says(
+    neo4j_server: Server, valkey_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """As head does, or a tee that Ctrl-C ended: no process stays, and there is no traceback."""
+    variables = {"NEO4J_URI": neo4j_server.uri, "GRAPH_WRITER_RUN_DIR": str(tmp_path / "run")}
+    pool = subprocess.Popen(
+        [sys.executable, "-m", "graphwriter", "up", "--redis-url", valkey_url, "--no-exporter"],
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert pool.stdout is not None
+    assert pool.stdout.readline().startswith("Pool     2 workers")
+    holder = tmp_path / "run" / "supervisord.pid"
+    until(lambda: holder.exists() and holder.read_text().strip())
+    supervisor = psutil.Process(int(holder.read_text()))
+    pool.stdout.close()
+    _, errors = pool.communicate(timeout=60)
+    said = "graphwriter: nobody reads standard output any more: see the lines above\n"
+    assert (pool.returncode, errors) == (EXIT_FAILED, said)
+    assert not supervisor.is_running()
+
+
+def test_a_server_that_ends_again_and_again_is_given_up(tmp_path: Path) -> None:
+    """With a line that names its log."""
+    ended: Any = SimpleNamespace(
+        name="Valkey", running=False, port=1, log="its.log", start=lambda: None
+    )
+    found = servers.Servers()
+    found.services.append(ended)
+    for _ in range(servers.AGAIN):
+        found.revive()
+    with pytest.raises(Unavailable, match=r"Valkey has ended again: see its\.log"):
+        found.revive()
+
+
+def test_ctrl_c_while_servers_start_ends_at_once(valkey_url: str, tmp_path: Path) -> None:
+    """Without a pool, and with a word."""
+    with up_in(tmp_path, REDIS_URL=valkey_url) as (pool, said):
+        until(lambda: "Neo4j    starting" in said())
+        pool.send_signal(signal.SIGINT)
+        assert pool.wait(60) == EXIT_OK
+        assert "stopping\n" in said()
+        assert "supervisord" not in said()
 
 
 def test_up_gives_up_when_no_worker_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -498,6 +646,8 @@ def test_the_demo_shows_the_pipeline_and_cleans_up(
     assert "\n1,494 of 1,500 entries written, 6 kept as dead letters, in " in done.stdout
     assert "Broken events: 6 planted, 6 kept" in done.stdout
     assert [line for line in done.stdout.splitlines() if cell_len(line) > 80] == []
+    replies = done.stdout.partition("r.thread_id LIMIT 10\n")[2].partition("\n\n")[0]
+    assert len(replies.splitlines()) == 11  # a line a row, the columns' names the first
     assert redis_client.keys("*demo*") == []
     refused(run("demo", **uri), EXIT_CONFIG, "is not empty")
 
@@ -509,12 +659,14 @@ def test_an_interrupted_demo_cleans_up_too(
     demo = subprocess.Popen(
         [sys.executable, "-m", "graphwriter", "demo", "--events", "1000000"],
         env=os.environ | {"NEO4J_URI": neo4j_server.uri, "REDIS_URL": valkey_url},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
     )
     until(lambda: redis_client.xlen("stream:graphwriter:demo") > 0)
     demo.send_signal(signal.SIGINT)
-    assert demo.wait(timeout=60) == EXIT_FAILED
+    assert demo.communicate(timeout=60)[0].endswith("\nstopped, and everything is removed\n")
+    assert demo.returncode == EXIT_OK  # as `up` ends
     assert redis_client.keys("*demo*") == []
 
 

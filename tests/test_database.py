@@ -134,6 +134,7 @@ def test_columns_that_may_be_missing_are_found_out(url: str) -> None:
     [
         ("DROP TABLE posts", r'relation "posts" does not exist; docs/backfill\.md'),
         ("ALTER TABLE posts DROP forward_date", "posts, .* lacks the column forward_date"),
+        ("ALTER TABLE posts DROP posted_at", "posts, .* lacks the column posted_at"),
         (
             "ALTER TABLE posts ALTER views_count TYPE date USING NULL",
             "has views_count of type date, expected int2, int4, int8, numeric",

@@ -268,6 +268,27 @@ def test_every_redis_command_is_one_that_redis_has(redis_client: redis.Redis) ->
             redis_client.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
+def test_what_stands_for_the_clients_answers(redis_client: redis.Redis, place: Path) -> None:
+    """In a shell, with the words that the page gives it."""
+    if "NEO4J_PASSWORD" in os.environ:
+        pytest.skip("they stand for the clients of embedded servers, which have no password")
+    (functions,) = [b.text for b in BLOCKS if b.text.startswith("redis-cli() {")]
+    redis_client.xgroup_create("stream:posts:parsed", "graph_writer", mkstream=True)
+    asked = 'redis-cli -u "$REDIS_URL" XINFO GROUPS stream:posts:parsed\n'
+    asked += 'cypher-shell "RETURN 1 AS one"\n'
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["/bin/bash", "-c", functions + asked],
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert "'graph_writer'" in done.stdout
+    assert "{'one': 1}" in done.stdout
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page} {block.text[:30]!r}")
 def test_every_block_of_a_language_is_of_that_language(block: Block) -> None:
     """JSON and YAML are read, an event is one, Python compiles and what it imports is there."""

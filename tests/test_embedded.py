@@ -24,7 +24,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from graphwriter.embedded import Neo4j, Postgres, Service, Valkey, jars, java, service
-from graphwriter.errors import Unavailable
+from graphwriter.errors import NameTaken, Unavailable
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -134,6 +134,15 @@ def test_two_servers_never_share_data(data: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Valkey, "patience", 1.0)
     with started(Valkey(data=data)), pytest.raises(Unavailable, match="did not come up in time"):
         Valkey(data=data).start()
+
+
+@pytest.mark.slow
+def test_data_in_use_is_said_first_and_with_the_way_out(data: Path) -> None:
+    """After the time that a server of a killed parent may take to stop."""
+    with started(Valkey(data=data)), pytest.raises(NameTaken) as caught:
+        Valkey(data=data).start()
+    assert str(caught.value).startswith(f"Valkey's data in {data} is in use by another server: ")
+    assert "--data" in str(caught.value)
 
 
 def test_a_taken_port_is_named(data: Path) -> None:

@@ -104,6 +104,14 @@ def test_every_example_says_how_to_run_it(path: Path) -> None:
     compile(path.read_text(), path, "exec")
 
 
+@pytest.mark.parametrize("name", ["ask", "telethon_channel"])
+def test_an_example_without_its_argument_says_what_it_takes(name: str) -> None:
+    path = EXAMPLES / f"{name}.py"
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"usage: python examples/{name}.py ")
+
+
 def test_the_session_file_is_ours_alone_and_never_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,13 +50,15 @@ def resource(found: plan.Plan, name: str) -> plan.Resource:
 
 
 @pytest.mark.parametrize(
-    ("rate", "workers"), [(1, 1), (700, 1), (701, 2), (1120, 2), (1121, 4), (1400, 4), (9000, 4)]
+    ("rate", "workers"), [(1, 2), (1120, 2), (1121, 4), (1400, 4), (9000, 4), (100_000, 15)]
 )
 def test_the_fewest_workers_are_planned_that_leave_room_to_catch_up(
     rate: float, workers: int
 ) -> None:
-    """Seven tenths of what they were measured to do; beyond the best more would not help."""
-    assert planned(rate).workers == workers
+    """Seven tenths of what they were measured to do, two at least, none of more than a core."""
+    found = planned(rate)
+    assert found.workers == workers
+    assert found.worker_machines <= workers
 
 
 def test_an_outage_is_caught_up_by_what_the_workers_do_beyond_the_rate() -> None:
@@ -218,7 +220,29 @@ def test_bad_input_gives_one_line_that_names_it(flags: tuple[str, str]) -> None:
     done = CliRunner().invoke(main, ["plan", "--rate", "5", "--retention", "3d", *flags])
     assert done.exit_code == EXIT_CONFIG
     (line,) = done.stderr.splitlines()
-    assert flags[0] in line or flags[1] in line or "heap" in line
+    assert flags[0] in line or flags[1] in line
+
+
+def test_a_memory_without_room_is_refused_with_both_options_and_their_values() -> None:
+    """As they were given."""
+    with pytest.raises(ConfigError) as refused:
+        planned(neo4j_memory=2**30, neo4j_heap=8 * 2**30)
+    assert "--neo4j-memory is 1g: it has to be above 10g, --neo4j-heap (8g)" in str(refused.value)
+
+
+def test_the_next_step_is_told_where_it_is_near_and_no_line_is_wider_than_the_terminal() -> None:
+    """At 80 columns; what suffices for long needs nothing."""
+    small, near, over = (
+        CliRunner().invoke(
+            main, ["plan", "--rate", rate, "--retention", "1d"], env={"COLUMNS": "80"}
+        )
+        for rate in ("5", "3000", "50000")
+    )
+    assert "Nothing has to be done for it now." in small.output
+    assert "shard" not in small.output
+    assert "\nNext step then: a" in near.output
+    assert "\nNext step: a" in over.output
+    assert max(map(len, f"{small.output}{near.output}{over.output}".splitlines())) <= 80
 
 
 def test_the_command_prints_a_table_or_json(tmp_path: Path) -> None:

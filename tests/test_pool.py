@@ -230,6 +230,23 @@ def test_a_second_worker_of_one_name_is_turned_away(start: Start, environ: dict[
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_name_at_work_elsewhere_is_warned_of_and_a_workers_own_successor_is_not(
+    start: Start, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Another run directory's lock does not hold it; what a killed one left behind is its own."""
+    pool = start(GRAPH_WRITER_WORKERS="1")
+    log = tmp_path / "pool.log"
+    until(lambda: [worker.doing for worker in pool.workers()] == ["reading"])
+    first = names(pool)[f"{HOST}-00"]
+    os.kill(first, signal.SIGKILL)
+    until(lambda: log.read_text().count(" writes stream:posts:parsed") == 2)
+    until(lambda: [worker.doing for worker in pool.workers()] == ["reading"])
+    assert "elsewhere" not in log.read_text()
+    second = start(GRAPH_WRITER_WORKERS="1", GRAPH_WRITER_RUN_DIR=str(tmp_path / "other"))
+    until(lambda: f"{HOST}-00 is at work elsewhere too" in log.read_text())
+    until(lambda: [worker.doing for worker in second.workers()] == ["reading"])
+
+
 def test_a_second_pool_in_one_directory_is_turned_away_until_the_first_is_gone(
     start: Start,
 ) -> None:

@@ -46,7 +46,7 @@ def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
     """Checked as they would be loaded, with the programs of this environment."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze on this machine")
-    assert len(UNITS) == 4
+    assert len(UNITS) == 6
     for path in UNITS:
         text = path.read_text().replace("/opt/graphwriter/bin", str(PROGRAMS))
         (tmp_path / path.name.replace("@", "@00")).write_text(text)
@@ -79,14 +79,26 @@ def test_the_units_of_one_machine_share_user_files_and_fence() -> None:
     """What hardens one hardens all; nothing but how they are run tells them apart."""
     own = {"Type", "ExecStart", "KillMode", "TasksMax", "MemoryMax", "RuntimeDirectoryPreserve"}
     own |= {"WatchdogSec", "TimeoutAbortSec", "TimeoutStopSec", "RestartSec"}
-    own |= {"RestartPreventExitStatus"}
+    own |= {"RestartPreventExitStatus", "Restart"}
     shared = [
         {key: value for key, value in service(path.name).items() if key not in own}
         for path in UNITS
         if path.suffix == ".service"
     ]
     assert shared[0]["ProtectSystem"] == ["strict"]
-    assert shared[1:] == shared[:1] * 2
+    assert len(shared) == 4
+    assert shared[1:] == shared[:1] * 3
+
+
+def test_the_timer_trims_and_leaves_the_workers_their_run_directory() -> None:
+    """A line for cron does the same where there is no systemd."""
+    trim = service("graphwriter-trim.service")
+    assert trim["ExecStart"] == ["/opt/graphwriter/bin/graphwriter trim"]
+    assert trim["RuntimeDirectoryPreserve"] == ["yes"]
+    assert "OnCalendar=*:0/10" in (conf().parent / "graphwriter-trim.timer").read_text()
+    page = (conf().parent.parent / "docs" / "deployment.md").read_text()
+    (line,) = [line for line in page.splitlines() if line.strip().startswith("*/10 * * * * ")]
+    assert line.endswith(f"{trim['ExecStart'][0]} >/dev/null")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from graphwriter import __version__
-from graphwriter.cli.options import CONTEXT
+from graphwriter.cli.options import CONTEXT, Group
 
 # command -> module, and the one line that the list of commands shows
 COMMANDS = {
@@ -31,7 +31,7 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
+class Commands(Group):
     """A group that knows its commands' names without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -55,5 +55,5 @@ def main() -> None:
 
     Every setting has a variable, such as REDIS_URL and NEO4J_URI; a flag beats it. Exit codes: 0
     done, 1 failed, 2 wrong usage, 3 the graph differs, 65 too many dead letters, 69 a server is
-    away, 75 the consumer name or the run directory is taken, 78 wrong configuration.
+    away, 75 the consumer name, run directory or data is taken, 78 wrong configuration.
     """

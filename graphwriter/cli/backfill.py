@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +19,23 @@ from graphwriter.cli.options import CONTEXT, NEO4J, settings
 from graphwriter.cli.output import as_json, counted, echo_json, meter, table
 from graphwriter.cli.selection import selected, selection
 from graphwriter.config import Config
-from graphwriter.errors import EXIT_FAILED
+from graphwriter.errors import EXIT_FAILED, ConfigError
+from graphwriter.telegram import Peer
 
 if TYPE_CHECKING:
     from graphwriter.checkpoint import Progress
     from graphwriter.crew import Job
+    from graphwriter.rehearsal import Rehearsal
 
 
 @click.command("backfill", context_settings=CONTEXT)
 @selected
-@click.option("--ids-file", type=Path, metavar="FILE", help="The posts of these ids, one a line.")
+@click.option(
+    "--ids-file",
+    type=Path,
+    metavar="FILE",
+    help="The posts of these ids, one a line; - is standard input.",
+)
 @click.option(
     "--via",
     type=click.Choice(["graph", "stream"]),
@@ -43,8 +54,8 @@ def command(config: Config, json: bool, **options: Any) -> None:
     Those that forward or reply, or with --all every one; --since and --channel narrow that down.
     Running workers may go on meanwhile: the newer version of a post wins. Started again after an
     end in the midst it goes on where it was. A row that cannot be written is named, kept in a
-    rejects file and left out; the exit code is then 1. Ctrl-C or SIGTERM stops it after the batches
-    in hand, a second one at once.
+    rejects file and left out; the exit code is then 1, as of a dry run that finds one. Ctrl-C or
+    SIGTERM stops it after the batches in hand, a second one at once.
     """
     from graphwriter.crew import Job
 
@@ -59,10 +70,27 @@ def command(config: Config, json: bool, **options: Any) -> None:
         click.echo(f"graphwriter: {link}", err=True)
     chosen = selection(config, options, every=ids is not None)
     job = Job(config, chosen, via == "stream", options["rewrite"])
-    if options["dry_run"]:
-        _rehearse(job, ids, json)
-    else:
-        _run(job, options["state"] or _state(), ids, json)
+    with _again(ids) as file:
+        if options["dry_run"]:
+            _rehearse(job, file, json)
+        else:
+            _run(job, options["state"] or _state(), file, json)
+
+
+@contextmanager
+def _again(ids: Path | None) -> Iterator[Path | None]:
+    """Give a file of ids that can be read more than once: of a pipe, or of -, a copy."""
+    if ids is None or ids.is_file() or not (str(ids) == "-" or ids.exists()):
+        yield ids
+        return
+    with tempfile.NamedTemporaryFile(prefix="graphwriter-ids-") as copy:
+        try:
+            with sys.stdin.buffer if str(ids) == "-" else ids.open("rb") as given:
+                shutil.copyfileobj(given, copy)
+        except OSError as error:
+            raise ConfigError(f"--ids-file {ids}: {error.strerror}") from None
+        copy.flush()
+        yield Path(copy.name)
 
 
 def _run(job: Job, state: Path, ids: Path | None, json: bool) -> None:
@@ -101,10 +129,12 @@ def _run(job: Job, state: Path, ids: Path | None, json: bool) -> None:
             f"read {counted(progress.read, 'post')}: {progress.written:,} {done}, "
             f"{result['unchanged']:,} unchanged, {progress.rejected:,} rejected"
         )
-        if progress.rejected:
-            click.echo(f"the rejected ones are in {result['rejects']}")
         if stopped:
             click.echo("stopped; the same command goes on from here")
+        if progress.rejected:
+            many = f"{progress.rejected:,} of {counted(progress.read, 'post')}"
+            click.echo(f"rejected {many}, each with its reason in {result['rejects']}")
+    _hint(job, progress.read)
     sys.exit(EXIT_FAILED if stopped or progress.rejected else 0)
 
 
@@ -124,7 +154,13 @@ def _rehearse(job: Job, ids: Path | None, json: bool) -> None:
     if json:
         rejects = [reject._asdict() for reject in rehearsal.rejects]
         echo_json({**rehearsal.counts, "events": rehearsal.events, "rejects": rejects})
-        return
+    else:
+        _show(rehearsal)
+    _hint(job, rehearsal.counts["read"])
+    sys.exit(EXIT_FAILED if rehearsal.counts["rejected"] else 0)
+
+
+def _show(rehearsal: Rehearsal) -> None:
     counts = rehearsal.counts
     click.echo(
         f"read {counted(counts['read'], 'post')}, {counts['rejected']:,} to be rejected; "
@@ -136,6 +172,19 @@ def _rehearse(job: Job, ids: Path | None, json: bool) -> None:
         click.echo()
     for reject in rehearsal.rejects:
         click.echo(f"post {reject.id} would be rejected: {reject.reason}: {reject.message}")
+    if counts["rejected"]:
+        many = f"{counts['rejected']:,} of {counted(counts['read'], 'post')}"
+        click.echo(f"{many} would be rejected, the first for the reasons above")
+
+
+def _hint(job: Job, read: int) -> None:
+    """Say what an id of --channel may have to be where it selects nothing."""
+    for one in job.selection.channels if not read else ():
+        ids = "it takes a chat's marked Telegram id, or a value of channel_id"
+        if one.isdecimal() and (bare := int(one)) > 0:
+            channel, chat = Peer("channel", bare).marked, Peer("chat", bare).marked
+            ids = f"a channel's marked id is {channel}, a basic chat's {chat}"
+        click.echo(f"graphwriter: --channel {one} selects no post: {ids}", err=True)
 
 
 def _state() -> Path:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import Counter
+from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from graphwriter.cli.options import CONTEXT, REDIS, settings
+from graphwriter.cli.options import CONTEXT, REDIS, Group, settings
 from graphwriter.cli.output import as_json, counted, echo_json, plain, table, utc
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED
@@ -23,7 +24,7 @@ LIMIT = f"At most; without it {SHOWN} in the table, and all with --json."
 WIDE = 120  # columns of a terminal in which both ids have room beside the error
 
 
-@click.group("dead", context_settings=CONTEXT)
+@click.group("dead", cls=Group, context_settings=CONTEXT)
 def command() -> None:
     """List, show, replay and purge dead letters.
 
@@ -47,6 +48,7 @@ def _chosen(
     """
     if [bool(ids), reason is not None, everything].count(True) != 1:
         raise click.UsageError("name the dead letters by one of: IDs, --reason, --all")
+    _check(reason)
     named = {*ids}
     found = [
         letter._replace(fields={}, error="")  # of many only what is needed
@@ -55,6 +57,17 @@ def _chosen(
     ]
     known = {letter.id for letter in found} | {letter.source_id for letter in found}
     return found, sorted(named - known)
+
+
+def _check(reason: str | None) -> None:
+    """Refuse a word that is no reason: it would select nothing, and look like good news."""
+    from graphwriter.stream.deadletters import REASONS
+
+    if reason is None or reason in REASONS:
+        return
+    meant = get_close_matches(reason, REASONS, 1)
+    hint = f"did you mean {meant[0]}? " if meant else ""
+    raise click.UsageError(f"--reason {reason!r}: {hint}There are: {', '.join(REASONS)}")
 
 
 def _not_there(ids: list[str]) -> NoReturn:
@@ -90,6 +103,7 @@ def _summary(letter: DeadLetter) -> dict[str, object]:
 @settings(*REDIS)
 def list_(config: Config, reason: str | None, limit: int | None, json: bool) -> None:
     """List dead letters, oldest first, one for each source entry."""
+    _check(reason)
     found = _letters(config).list(reason)
     if json:
         for letter in islice(found, limit):

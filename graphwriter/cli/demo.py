@@ -69,13 +69,15 @@ def command(config: Config, export: str | None, count: int, seed: int) -> None:
     Where REDIS_URL or NEO4J_URI is set, that server is used: a graph that is not empty is refused,
     and what the demo writes to it stays there.
     """
-    if export and not Path(export).exists():
-        raise ConfigError(f"{export}: there is no such file; give the path of a result.json")
+    if export:
+        _check(Path(export))
     # The servers are ended by their own care, but supervisord and the stream only by ours.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     data = Path(tempfile.mkdtemp(prefix="graphwriter-demo-"))
     try:
         _run(config, data, export, count, seed)
+    except KeyboardInterrupt:
+        click.echo("\nstopped, and everything is removed")
     finally:
         shutil.rmtree(data, ignore_errors=True)
 
@@ -89,7 +91,8 @@ def _run(config: Config, data: Path, export: str | None, count: int, seed: int) 
     from graphwriter.stream import DeadLetters, Stream
     from graphwriter.stream.client import translated
 
-    with servers.running(data, os.environ) as variables:
+    with servers.running(data, os.environ) as started:
+        variables = started.variables
         variables |= {"GRAPH_WRITER_STREAM": STREAM, "GRAPH_WRITER_BLOCK": "0.2"}
         variables["GRAPH_WRITER_EXPORTER"] = "false"  # a pipeline in use may have its port
         chosen = load({**os.environ, **variables}, workers=config.workers)
@@ -139,6 +142,15 @@ def _ready(pool: Pool) -> None:
         if not pool.running or time.monotonic() > deadline:
             raise Unavailable("the workers did not get ready: the servers are up, but slow")
         time.sleep(0.05)
+
+
+def _check(export: Path) -> None:
+    """Read the first message, before any server is started for a file that is no export."""
+    from graphwriter.producers import desktop
+
+    if not export.exists():
+        raise ConfigError(f"{export}: there is no such file; give the path of a result.json")
+    next(desktop.events(export, rejected=lambda *_: None), None)
 
 
 def _messages(export: Path, counts: Counter[str]) -> Iterable[Any]:
@@ -193,7 +205,7 @@ def _answers(graph: Graph) -> None:
         click.echo(f"{title}{query}")
         rows = graph.read(query)
         cells = [[_cell(value) for value in row.values()] for row in rows]
-        table(list(rows[0]) if rows else [], cells, empty="(none)")
+        table(list(rows[0]) if rows else [], cells, empty="(none)", whole=False)
         click.echo()
     table(["link", "number"], [[x["link"], f"{x['number']:,}"] for x in graph.read(LINKS)])
     waiting = graph.read(WAITING)[0]["number"]

@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
-from graphwriter.cli.options import CONTEXT, settings
+from graphwriter.cli.options import CONTEXT, Group, settings
 from graphwriter.cli.sending import read, send
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED, BadEvent
 
 
-@click.group("import", context_settings=CONTEXT)
+@click.group("import", cls=Group, context_settings=CONTEXT)
 def command() -> None:
     """Add the messages of an export to the stream."""
 

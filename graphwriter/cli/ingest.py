@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from graphwriter.cli.options import CONTEXT, settings
+from graphwriter.cli.options import CONTEXT, Group, settings
 from graphwriter.cli.output import counted, telling
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED, ConfigError
@@ -18,7 +18,7 @@ from graphwriter.state import Lock, key
 PATIENCE = 3.0  # seconds that a signal has to wait for Redis, at most
 
 
-@click.group("ingest", context_settings=CONTEXT)
+@click.group("ingest", cls=Group, context_settings=CONTEXT)
 def command() -> None:
     """Read channels from Telegram into the stream."""
 

@@ -6,6 +6,7 @@ import functools
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from difflib import get_close_matches
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -92,6 +93,19 @@ def _flag(setting: Any) -> Callable[[Any], Any]:
 
 def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class Group(click.Group):
+    """A group that asks whether another command was meant, as click does for options."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one has a name like it."""
+        names = self.list_commands(ctx)
+        if args[0] not in names and (meant := get_close_matches(args[0], names, 1)):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {meant[0]!r}?")
+        return super().resolve_command(ctx, args)
 
 
 class reported:  # noqa: N801 - reads as a statement: with reported()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,9 +27,16 @@ def echo_json(value: Any) -> None:
     click.echo(orjson.dumps(value, default=str).decode())
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "nothing") -> None:
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    empty: str = "nothing",
+    *,
+    whole: bool = True,
+) -> None:
     """Print rows under their columns, folded to the terminal's width; `empty` where there are none.
 
+    Where they need not be `whole` a row is a line, and what is too long for it is cut.
     Whatever came from outside is printed as text: no markup, no control characters.
     """
     from rich.console import Console
@@ -40,10 +49,21 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str = "n
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         numeric = all(_digits(row[columns.index(name)]) for row in rows)
-        shown.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(
+            name,
+            justify="right" if numeric else "left",
+            overflow="fold" if whole else "ellipsis",
+            no_wrap=not whole,
+        )
     for row in rows:
         shown.add_row(*(Text(plain(cell)) for cell in row))
     Console().print(shown)
+
+
+def folded(text: str, indent: str = "") -> str:
+    """Return `text` in lines of the terminal's width, those after the first indented."""
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _digits(cell: Any) -> bool:

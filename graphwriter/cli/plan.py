@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from graphwriter.cli.options import CONTEXT, reported
-from graphwriter.cli.output import as_json, echo_json, table
+from graphwriter.cli.output import as_json, echo_json, folded, table
+
+NEAR = 0.5  # share of what there is from which the next step is worth a thought
 
 
 @click.command("plan", context_settings=CONTEXT)
@@ -80,7 +82,7 @@ def _improved(measured: Any, file: Path) -> Any:
 
 def _show(answer: Any) -> None:
     first = answer.resources[0]
-    click.echo(f"workers: {answer.workers}, on {_machines(answer)}")
+    click.echo(folded(f"workers: {answer.workers}, on {_machines(answer)}"))
     click.echo(f"memory of all workers: {_amount(answer.worker_memory, 'bytes')}")
     click.echo(f"posts kept: {answer.posts:,}")
     after = (
@@ -101,14 +103,18 @@ def _show(answer: Any) -> None:
             for one in answer.resources
         ],
     )
-    ends = (
-        "does not suffice"
-        if first.share > 1
-        else f"ends first, at {1 / first.share:.1f} times this"
-    )
-    click.echo(f"\n{first.name} {ends}.\nNext step: {first.next_step}.\n\nHow sure:")
+    click.echo(f"\n{_ends(first)}\n\nHow sure:")
     for line in answer.sureness:
-        click.echo(f"- {line}")
+        click.echo(folded(f"- {line}", "  "))
+
+
+def _ends(first: Any) -> str:
+    if first.share > 1:
+        return f"{first.name} does not suffice.\n" + folded(f"Next step: {first.next_step}.")
+    ends = f"{first.name} ends first, at {1 / first.share:,.1f} times this."
+    if first.share < NEAR:
+        return f"{ends}\nNothing has to be done for it now."
+    return f"{ends}\n" + folded(f"Next step then: {first.next_step}.")
 
 
 def _machines(answer: Any) -> str:

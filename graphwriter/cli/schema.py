@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from graphwriter.cli.options import CONTEXT, NEO4J, settings
+from graphwriter.cli.options import CONTEXT, NEO4J, Group, settings
 from graphwriter.cli.output import as_json, echo_json, table
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED
 
 
-@click.group("schema", context_settings=CONTEXT)
+@click.group("schema", cls=Group, context_settings=CONTEXT)
 def command() -> None:
     """Apply or check the constraints, adopt posts, print the event's schema."""
 

@@ -69,7 +69,8 @@ def selection(config: Config, options: dict[str, Any], *, every: bool = False) -
     """
     from graphwriter.database import Selection
 
-    sql = _query(options.pop("sql"))
+    file = options.pop("sql")
+    sql = _query(file)
     linked = not (options.pop("every") or every or sql)
     return Selection(
         sql=sql,
@@ -78,6 +79,7 @@ def selection(config: Config, options: dict[str, Any], *, every: bool = False) -
         channels=options.pop("channels"),
         tenant=options.pop("as_tenant") or config.tenant or Selection.tenant,
         nulls_clear=options.pop("nulls_clear"),
+        file=None if file is None else str(file),
     )
 
 

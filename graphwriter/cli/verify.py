@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, settings
-from graphwriter.cli.output import as_json, counted, echo_json, progress, table
+from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, Group, settings
+from graphwriter.cli.output import as_json, counted, echo_json, folded, progress, table
 from graphwriter.cli.selection import selected, selection
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_DIFFERENT, EXIT_FAILED, EXIT_OK, GraphwriterError
@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 SHOWN = 3  # examples of a kind in the table; --json has all that are kept
 
 
-@click.group("verify", context_settings=CONTEXT)
+@click.group("verify", cls=Group, context_settings=CONTEXT)
 def command() -> None:
     """Hold a source of truth against the graph, and mend what differs.
 
@@ -149,7 +149,10 @@ def postgres(config: Config, **options: Any) -> None:
 @audited
 @settings(*NEO4J)
 def graph(config: Config, **options: Any) -> None:
-    """Look at the graph alone: constraints, duplicates, orphans, versions, links nobody said."""
+    """Look at the graph alone.
+
+    Constraints, duplicates, orphans, versions, links nobody said.
+    """
     _run(config, None, **options)
 
 
@@ -242,9 +245,9 @@ def _as_table(report: Report, repair: bool) -> None:
         click.echo()
         for kind, found in report.kinds.items():
             for one in found.examples[:SHOWN]:
-                click.echo(f"{kind} {one.where}: {one.detail}")
+                click.echo(folded(f"{kind} {one.where}: {one.detail}", "  "))
     for note in report.notes:
-        click.echo(f"{note.kind} {note.where}: {note.detail}")
+        click.echo(folded(f"{note.kind} {note.where}: {note.detail}", "  "))
     for line in _told(report):
         click.echo(line)
     if report.found:

@@ -61,15 +61,32 @@ class Database:
     def check(self) -> Query:
         """Connect, and find out the columns, once."""
         if self._query is None:
+            self._query = Query(self.selection, self._columns())
+        return self._query
+
+    def _columns(self) -> list[tuple[str, str]]:
+        asked = False
+        try:
             with self._connection.reading() as connection:
+                asked = True
                 text = f"SELECT * FROM {embedded(self.selection)} LIMIT %(none)s"
                 cursor = connection.execute(text, {"none": 0})
-                columns = [
+                return [
                     (one.name, _type_name(connection, one.type_code))
                     for one in cursor.description or ()
                 ]
-            self._query = Query(self.selection, columns)
-        return self._query
+        except ConfigError as error:
+            if asked and self.selection.file is not None:
+                raise ConfigError(f"--sql {self.selection.file}: {error}") from None
+            raise
+
+    def explained(self, error: BadEvent) -> BadEvent:
+        """Return `error` with the columns that a field it misses comes from, where we know them."""
+        columns = self.check().columns(error.message.partition(" ")[0])
+        if error.reason != "missing_field" or not columns:
+            return error
+        said = f"{error.message}: {' and '.join(columns)} of this row {_are(columns)} null"
+        return BadEvent(error.reason, said)
 
     def count(self) -> int:
         """Return how many posts are selected: one scan."""
@@ -174,6 +191,10 @@ class Database:
                 return connection.execute(text, parameters).fetchall()
         except Unreadable as error:
             raise ConfigError(f"PostgreSQL at {self.place} cannot select: {error}") from None
+
+
+def _are(columns: Sequence[str]) -> str:
+    return "is" if len(columns) == 1 else "are"
 
 
 def _row(key: str, event: bytes | None) -> Row:

@@ -7,7 +7,7 @@ the code that decodes the stream's.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
 from typing import Any
@@ -53,7 +53,9 @@ _FIELDS = {
 }
 _ALWAYS = ("post_id", "channel_id", "tg_channel_id", "telegram_message_id", "occurred_at")
 _USUAL = tuple(
-    name for name in _FIELDS if name.startswith(("forward_from", "forward_date", "reply", "thread"))
+    name
+    for name in _FIELDS
+    if name.startswith(("posted_at", "forward_from", "forward_date", "reply", "thread"))
 )
 # A semicolon, with comments after it. One with a quote may be the end of a literal: it stays.
 _END = re.compile(r"(?:;(?:\s|--[^\n'\"$]*(?:\n|$))*)+$")
@@ -73,6 +75,7 @@ class Selection:
         channels: only posts of these chats: marked Telegram ids, or values of channel_id.
         tenant: tenant_id of rows that have none.
         nulls_clear: an event speaks for every facet that has a column, and all null clears it.
+        file: where `sql` was read, for messages.
     """
 
     sql: str | None = None
@@ -81,6 +84,7 @@ class Selection:
     channels: tuple[str, ...] = ()
     tenant: str = "default"
     nulls_clear: bool = False
+    file: str | None = field(default=None, compare=False, repr=False)  # the same query is the same
 
 
 class Query:
@@ -92,7 +96,7 @@ class Query:
         types = dict(columns)
         twice = {name for name in types if [n for n, _ in columns].count(name) > 1}
         if used := sorted(twice & {n for _, names in _FIELDS.values() for n in names.split()}):
-            raise ConfigError(f"the query has two columns {', '.join(used)}: {SCHEMA}")
+            raise ConfigError(f"{_source(selection)} has two columns {', '.join(used)}: {SCHEMA}")
         self._sources = {
             name: found
             for name, (_, names) in _FIELDS.items()
@@ -118,6 +122,10 @@ class Query:
             )
         self.key_type = _KEYS[types[self.key]]
         self._channel_type = _KEYS.get(types["channel_id"])
+
+    def columns(self, field: str) -> list[str]:
+        """Return the columns that there are for a field of the event."""
+        return self._sources.get(field, [])
 
     def _value(self, name: str) -> str:
         columns = [f"post.{column}" for column in self._sources[name]]
@@ -213,4 +221,6 @@ def embedded(selection: Selection) -> str:
 
 
 def _source(selection: Selection) -> str:
-    return "the query" if selection.sql else "the table posts, joined with channels,"
+    if selection.sql is None:
+        return "the table posts, joined with channels,"
+    return "the query" if selection.file is None else f"the query of --sql {selection.file}"

@@ -21,6 +21,7 @@ import time
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
+IN_USE = 75  # exit code that the parent tells from a server's own
 LOOK = 0.25  # seconds between looks at the parent and the server
 LOCKED = 20.0  # seconds that a server left by a killed parent may still take to stop
 
@@ -37,7 +38,7 @@ def main() -> int:
     lock = os.open(order["lock"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if not locked(lock):
         print(f"{order['lock']} is held: another server uses this data", file=sys.stderr)
-        return 1
+        return IN_USE
     return (run_java if "classpath" in order else run_native)(order, report)
 
 

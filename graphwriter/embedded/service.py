@@ -23,7 +23,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 
-from graphwriter.errors import Unavailable
+from graphwriter.embedded.child import IN_USE
+from graphwriter.errors import NameTaken, Unavailable
 
 if TYPE_CHECKING:
     from types import ModuleType, TracebackType
@@ -91,6 +92,7 @@ class Service(ABC):
 
         Raises:
             Unavailable: it did not come up, with the end of its log. Nothing is left running.
+            NameTaken: another server uses this data.
         """
         if self.running:
             return self
@@ -198,6 +200,11 @@ class Service(ABC):
         ready, _, _ = select.select([child.stdout], [], [], left)
         line = child.stdout.readline() if ready else b""
         if not line.strip().isdigit():
+            if ready and child.wait(_KILLED) == IN_USE:
+                raise NameTaken(
+                    f"{self.name}'s data in {self.data} is in use by another server: stop that "
+                    "one, or choose another directory (--data)"
+                )
             raise self._failure("ended at once" if ready else "did not come up in time")
         self._pid = int(line)
 

@@ -92,10 +92,11 @@ def connect(
         try:
             client = redis.Redis.from_url(source)
         except ValueError:
+            shown = f" {safe(source)!r}" if "://" in source else ""
             raise ConfigError(
-                f"REDIS_URL {safe(source)!r} is no URL of redis://, rediss://, unix://, "
-                "redis+sentinel:// or redis+cluster://; in a "
-                "password /, #, ? and @ stand as %2F, %23, %3F and %40"
+                f"REDIS_URL{shown} is no URL such as redis://127.0.0.1:6379/0, nor one of "
+                "rediss://, unix://, redis+sentinel:// or redis+cluster://; in a password "
+                "/, #, ? and @ stand as %2F, %23, %3F and %40"
             ) from None
         client.connection_pool.connection_kwargs.update(ours)  # also over what the URL says
         return client

@@ -185,6 +185,18 @@ class Stream:
         with translated(self.client):
             return int(self.client.xlen(self.name))
 
+    def idle(self) -> float | None:
+        """Return the seconds since somebody last read under our name; None: nobody ever has."""
+        try:
+            with translated(self.client):
+                if not self.client.exists(self.name):
+                    return None
+                rows: Any = self.client.xinfo_consumers(self.name, self.group)
+        except GroupGone:
+            return None
+        ours = self.consumer.encode()
+        return next((row["idle"] / 1000 for row in rows if row["name"] == ours), None)
+
     def last_id(self) -> str:
         """Return the id of the newest entry that is still there, 0-0 without one."""
         with translated(self.client):

@@ -12,6 +12,24 @@ from graphwriter.stream.client import Client, GroupGone, translated
 from graphwriter.stream.consumer import Entry, tagged
 
 # A dead letter is the entry's own fields, untouched, and after them these, always all and in order.
+# What a dead letter may be one for, as docs/contracts.md has it.
+REASONS = [
+    "not_json",
+    "bad_utf8",
+    "too_deep",
+    "too_large",
+    "schema_version",
+    "missing_field",
+    "wrong_type",
+    "integer_range",
+    "id_too_long",
+    "self_link",
+    "occurred_at",
+    "tenant",
+    "post_id_taken",
+    "refused",
+    "deliveries",
+]
 FIELDS = (b"reason", b"error", b"source_id", b"deliveries", b"consumer", b"time")
 
 # KEYS stream, dead; ARGV group, id, reason, error, consumer, time, the entry's fields as read.

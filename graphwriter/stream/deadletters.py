@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from graphwriter.stream.client import Client, GroupGone, translated
 from graphwriter.stream.consumer import Entry, tagged
 
-# A dead letter is the entry's own fields, untouched, and after them these, always all and in order.
 # What a dead letter may be one for, as docs/contracts.md has it.
 REASONS = [
     "not_json",
@@ -30,6 +29,7 @@ REASONS = [
     "refused",
     "deliveries",
 ]
+# A dead letter is the entry's own fields, untouched, and after them these, always all and in order.
 FIELDS = (b"reason", b"error", b"source_id", b"deliveries", b"consumer", b"time")
 
 # KEYS stream, dead; ARGV group, id, reason, error, consumer, time, the entry's fields as read.

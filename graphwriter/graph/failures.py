@@ -65,7 +65,8 @@ class Taken(Refused):
         self.claims = claims
 
 
-_HAS_RELATIONSHIPS = "G1001"  # GQLSTATUS: a node to be deleted got a relationship meanwhile
+# A node to be deleted got a relationship meanwhile: GQLSTATUS, and what 5.26 says, which has none.
+_HAS_RELATIONSHIPS, _CANNOT_DELETE = "G1001", "Cannot delete node<"
 
 _BY_CODE = {
     "Neo.ClientError.Statement.EntityNotFound": Failure.TRANSIENT,
@@ -113,9 +114,9 @@ def classify(error: Exception) -> Failure:
     if isinstance(error, AuthError | ConfigurationError | CertificateConfigurationError):
         return Failure.CONFIGURATION
     if isinstance(error, Neo4jError):
-        if error.gql_status == _HAS_RELATIONSHIPS:
+        message, code = error.message or "", error.code or ""
+        if error.gql_status == _HAS_RELATIONSHIPS or message.startswith(_CANNOT_DELETE):
             return Failure.TRANSIENT
-        code = error.code or ""
         for family, failure in _BY_FAMILY:
             if code.startswith(family):
                 return failure

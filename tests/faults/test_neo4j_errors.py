@@ -14,6 +14,7 @@ from typing import Any
 import neo4j
 import pytest
 from fix_exporter import counted
+from fix_neo4j import embedded_version
 from fix_servers import folder, started
 from neo4j.exceptions import IncompleteCommit, Neo4jError, ServiceUnavailable
 
@@ -36,7 +37,12 @@ def server() -> Iterator[Neo4j]:
         "dbms.security.auth_max_failed_attempts": "2",
         "dbms.security.auth_lock_time": "1s",
     }
-    with folder() as data, started(Neo4j(data=data, password=PASSWORD, settings=limits)) as made:
+    with (
+        folder() as data,
+        started(
+            Neo4j(data=data, version=embedded_version(), password=PASSWORD, settings=limits)
+        ) as made,
+    ):
         with neo4j.GraphDatabase.driver(made.url, auth=made.auth) as driver:
             run(driver, "CREATE CONSTRAINT FOR (n:Thing) REQUIRE n.key IS UNIQUE")
             run(driver, "CREATE (:Thing {key: 1}), (:Thing {key: 2})")

@@ -33,15 +33,15 @@ def _figure(default: Any, script: str) -> Any:
 class Measured:
     """What the plan rests on, each with the command that measures it. Bytes, microseconds."""
 
-    machine: str = _figure("AMD EPYC, 2 cores, with Redis, Neo4j and workers on them", "pipeline")
+    machine: str = _figure("Intel Xeon, 2 cores, with Redis, Neo4j and workers on them", "pipeline")
     # (workers, events a second)
     rates: tuple[tuple[int, float], ...] = _figure(
-        ((1, 7646.0), (2, 9233.0), (4, 7571.0), (8, 8500.0)), "pipeline"
+        ((1, 11460.0), (2, 12697.0), (4, 11931.0), (8, 11393.0)), "pipeline"
     )
-    rates_posts: int = _figure(20_000, "pipeline")  # posts in the graph at the end of it
-    worker_cpu: float = _figure(42.5, "pipeline")
-    server_cpu: float = _figure(116.5, "pipeline")
-    worker_memory: int = _figure(76_300_000, "pipeline")
+    rates_posts: int = _figure(30_000, "pipeline")  # posts in the graph at the end of it
+    worker_cpu: float = _figure(22.7, "pipeline")
+    server_cpu: float = _figure(87.7, "pipeline")
+    worker_memory: int = _figure(68_100_000, "pipeline")
     event_bytes: int = _figure(776, "memory")
     entry_extra: int = _figure(24, "memory")  # of an entry in Redis, beside the event
     post_bytes: int = _figure(744, "growth")  # on disk, with all that belongs to a post

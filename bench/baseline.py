@@ -103,7 +103,7 @@ def contender(
 def main() -> None:
     """Measure it beside the pipeline, on fewer events: it is slow."""
     question = __doc__.partition("\n")[0]
-    options = rig.arguments(question, events=(4_000, "events of one measurement"))
+    options = rig.arguments(question, events=(10_000, "events of one measurement"))
     with rig.Rig() as place:
         lines = data.lines(options.events, options.seed, options.skew)
         many = data.lines(options.events * 10, options.seed, options.skew)

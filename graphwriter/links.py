@@ -30,6 +30,11 @@ def safe(url: str) -> str:
     return f"{scheme}://{re.split('[?#]', rest)[0]}"  # there, too, may be a password
 
 
+def page(host: str, port: int) -> str:
+    """Return the URL of a page that is served there."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
 _CHECKED = ("rediss", "rediss+sentinel", "rediss+cluster", "bolt+s", "neo4j+s")
 _POSTGRES = ("postgresql", "postgres")
 _OURS = ("redis", "rediss", "bolt", "neo4j")

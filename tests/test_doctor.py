@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 import neo4j
+import pytest
 import redis
 from fix_doctor import (
     GROUP,
@@ -97,12 +98,20 @@ def test_a_worker_that_does_not_get_on_is_named(environ: Environ, group: list[by
     assert named(found(environ), "run directory", "only we") == f"chmod 700 {run}"
 
 
-def test_a_stream_or_group_of_another_name_is_named(
+@pytest.mark.parametrize("name", ["graph-writer", "posts"])
+def test_a_group_of_another_name_is_named_and_its_workers_told_of(
+    environ: Environ, redis_client: redis.Redis, group: list[bytes], name: str
+) -> None:
+    """Nothing starts workers there: the name is wrong."""
+    findings = found(environ | {"GRAPH_WRITER_CONSUMER_GROUP": name})
+    mend = named(findings, "group", f"{name} is not there, but graph_writer is")
+    assert mend == "export GRAPH_WRITER_CONSUMER_GROUP=graph_writer"
+    assert named(findings, "consumers", f"in the group {name}", "graph_writer") == "None"
+
+
+def test_a_stream_of_another_name_is_named(
     environ: Environ, redis_client: redis.Redis, group: list[bytes]
 ) -> None:
-    findings = found(environ | {"GRAPH_WRITER_CONSUMER_GROUP": "graph-writer"})
-    mend = named(findings, "group", "graph-writer is not there, but graph_writer is")
-    assert mend == "export GRAPH_WRITER_CONSUMER_GROUP=graph_writer"
     findings = found(environ | {"GRAPH_WRITER_STREAM": "stream:post:parsed"})
     named(findings, "events", "nothing was ever added to the stream stream:post:parsed")
     assert named(findings, "group", "is not there: no worker") == "graphwriter up"
@@ -177,16 +186,6 @@ def test_dead_letters_of_the_days_before_are_known(
     assert "dead letters" not in checks(found(environ))
     redis_client.xadd(DEAD, {"data": "{"} | dead)
     named(found(environ), "dead letters", "2 dead letters")
-
-
-def test_workers_of_another_group_are_told_of(
-    environ: Environ, redis_client: redis.Redis, group: list[bytes]
-) -> None:
-    """Nothing starts workers there: the name is wrong."""
-    findings = found(environ | {"GRAPH_WRITER_CONSUMER_GROUP": "posts"})
-    mend = named(findings, "group", "posts is not there, but graph_writer is")
-    assert mend == "export GRAPH_WRITER_CONSUMER_GROUP=graph_writer"
-    assert named(findings, "consumers", "in the group posts", "graph_writer") == "None"
 
 
 def test_a_consumer_that_asks_for_nothing_is_no_worker(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, settings
-from graphwriter.cli.output import as_json, counted, echo_json, plain, table
+from graphwriter.cli.output import as_json, counted, echo_json, folded, plain, table
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError, Unavailable
 from graphwriter.texts import age
@@ -63,12 +61,8 @@ def _looks(watch: bool) -> Iterator[bool]:
 
 
 def _show(told: Pipeline, base: Base, summary: Summary) -> None:
-    width = shutil.get_terminal_size().columns
     for name, text in _lines(told, base, summary):
-        line = f"{name:<{INDENT}}{plain(text)}"
-        click.echo(
-            textwrap.fill(line, width, subsequent_indent=" " * INDENT, break_on_hyphens=False)
-        )
+        click.echo(folded(f"{name:<{INDENT}}{plain(text)}", " " * INDENT))
     click.echo()
     away = told.redis.error, base.neo4j.error
     table(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from graphwriter import links
 from graphwriter.cli.options import CONTEXT, REDIS, settings
 from graphwriter.cli.output import counted
 from graphwriter.config import Config, load
@@ -127,7 +128,7 @@ def _say_page(config: Config) -> None:
             err=True,
         )
     else:
-        click.echo(f"Page     http://{f'[{host}]' if ':' in host else host}:{port}/")
+        click.echo(f"Page     {links.page(host, port)}")
 
 
 def _append() -> None:

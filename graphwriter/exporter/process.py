@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 
-from graphwriter import processes, status
+from graphwriter import links, processes, status
 from graphwriter.config import Config
 from graphwriter.exporter import site
 from graphwriter.exporter.looks import EVERY, Looks
@@ -33,18 +33,14 @@ def run(config: Config) -> None:
         if parent is not None:
             threading.Thread(target=_leave_with, args=(parent, looks), daemon=True).start()
         looks.start()
-        log.info("metrics and the status page are served on %s", address(config, server))
+        port = getattr(server, "effective_port", config.exporter_port)
+        page = links.page(config.exporter_host, port)
+        log.info("metrics and the status page are served on %s", page)
         try:
             server.run()
         finally:
             looks.stop()
             server.close()
-
-
-def address(config: Config, server: object = None) -> str:
-    """Return the URL of the page."""
-    host, port = config.exporter_host, getattr(server, "effective_port", config.exporter_port)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def _leave_with(parent: int, looks: Looks) -> None:

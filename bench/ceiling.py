@@ -20,9 +20,9 @@ import neo4j
 import rig
 
 from graphwriter import events
-from graphwriter.batch import Batch, fold
+from graphwriter.graph.batch import Batch, fold
 from graphwriter.graph.client import statement
-from graphwriter.worker import settle
+from graphwriter.worker.runtime import tune
 
 BARE = "UNWIND $batch.posts AS row CREATE (p:Post {post_id: row[5]})"
 THREADS = (1, 2, 4)
@@ -101,7 +101,7 @@ def loop(uri: str, rows: Path, threads: int, text: str, limit: int) -> None:
         # Planned and connected before the clock runs, as a worker's is.
         nothing: dict[str, Any] = {key: [] for key in parts[0]}
         driver.execute_query(query, batch=nothing, database_="neo4j")
-        settle()
+        tune()
         running = [threading.Thread(target=work, args=(driver,)) for _ in range(threads)]
         start, cpu = time.perf_counter(), time.process_time()
         for thread in running:

@@ -29,7 +29,7 @@ import redis
 
 from graphwriter.embedded import Neo4j, Valkey
 from graphwriter.graph import Graph, schema
-from graphwriter.state import read_all
+from graphwriter.worker.heartbeat import read_all
 
 BENCH = Path(__file__).parent
 RESULTS = BENCH / "results"

@@ -21,10 +21,10 @@ import rig
 from neo4j._codec.packstream import v1
 
 from graphwriter import events
-from graphwriter.batch import fold
+from graphwriter.graph.batch import fold
 from graphwriter.graph.client import statement
 from graphwriter.stream import Stream
-from graphwriter.worker import settle
+from graphwriter.worker.runtime import tune
 
 STEPS = ("read", "decode", "fold", "encode", "write", "ack")
 
@@ -74,7 +74,7 @@ def measure(place: rig.Rig, lines: list[bytes], batch: int) -> dict[str, Any]:
     clock = Clock()
     count = 0
     place.graph.write(fold(()))
-    settle()
+    tune()
     while True:
         with clock.step("read"):
             entries = stream.read(batch)

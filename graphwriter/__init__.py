@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from graphwriter.errors import DeadLetterLimit as DeadLetterLimit
     from graphwriter.errors import GraphwriterError as GraphwriterError
     from graphwriter.errors import Unavailable as Unavailable
+    from graphwriter.events import PostParsedEventV1 as PostParsedEventV1
     from graphwriter.library import GraphWriter as GraphWriter
     from graphwriter.library import Neo4jClient as Neo4jClient
-    from graphwriter.producers.message import prepare_parsed_event as prepare_parsed_event
     from graphwriter.producers.publisher import EventPublisher as EventPublisher
-    from graphwriter.wire import PostParsedEventV1 as PostParsedEventV1
+    from graphwriter.producers.telethon import prepare_parsed_event as prepare_parsed_event
 
 __version__ = "0.1.0"
 
@@ -29,9 +29,9 @@ _HOMES = {
     "GraphWriter": "library",
     "GraphwriterError": "errors",
     "Neo4jClient": "library",
-    "PostParsedEventV1": "wire",
+    "PostParsedEventV1": "events",
     "Unavailable": "errors",
-    "prepare_parsed_event": "producers.message",
+    "prepare_parsed_event": "producers.telethon",
 }
 __all__ = [*_HOMES, "__version__"]
 

@@ -10,11 +10,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from graphwriter import files, links
+from graphwriter import files, urls
 from graphwriter.errors import ConfigError
+
+PREFIX, TESTS = "GRAPH_WRITER_", "GRAPH_WRITER_TEST_"
+BESIDE = {f"{PREFIX}CONSUMER_NAME", f"{PREFIX}CACHE"}  # which are read, and no settings
 
 
 def _setting(variable: str, default: Any, help: str, **extra: Any) -> Any:  # noqa: A002 - as click's
@@ -173,8 +177,8 @@ class Config:
         known = [one.name for one in fields(self) if one.metadata.get("secret")]
         values = {name: getattr(self, name) or "" for name in known}
         found = [value for name, value in values.items() if not name.endswith("_url")]
-        urls = [value for name, value in values.items() if name.endswith("_url")]
-        return (*found, *(part for url in urls for part in links.passwords(url)))
+        named = [value for name, value in values.items() if name.endswith("_url")]
+        return (*found, *(part for url in named for part in urls.passwords(url)))
 
     def exposed(self, *names: str) -> list[str]:
         """Return a line for each link to another machine that others could read or answer on.
@@ -184,7 +188,7 @@ class Config:
         return [
             f"{name.upper()} {said}"
             for name in names or ("redis_url", "neo4j_uri")
-            if (said := links.exposed(getattr(self, name) or ""))
+            if (said := urls.exposed(getattr(self, name) or ""))
         ]
 
     @property
@@ -298,3 +302,13 @@ def default(name: str) -> Any:
     """Return the default of a setting, for help texts."""
     setting = next(f for f in fields(Config) if f.name == name)
     return None if setting.default is MISSING else setting.default
+
+
+def unknown(environ: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+    """Yield each variable of our prefix that is no setting, and the setting that may be meant."""
+    names = {setting.metadata["variable"] for setting in fields(Config)}
+    secrets = {s.metadata["variable"] for s in fields(Config) if s.metadata.get("secret")}
+    known = names | {f"{name}_FILE" for name in secrets} | BESIDE
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and not name.startswith(TESTS) and name not in known:
+            yield name, next(iter(get_close_matches(name, known, 1)), None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import pwd
 import stat
+import time
 from pathlib import Path
 
-from graphwriter.errors import ConfigError
+from graphwriter.errors import ConfigError, NameTaken
 
 LARGEST = 1 << 20  # bytes that a small file may have
 
@@ -81,3 +83,74 @@ def _account(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"user {uid}"
+
+
+class Lock:
+    """The lock on a consumer name: two workers of one name would handle the same entries twice.
+
+    With `refusal` it may be one on something else: the text says what the process that holds it,
+    {pid}, does with it, and what a person can do.
+    """
+
+    def __init__(self, path: Path, refusal: str | None = None) -> None:
+        self.path = path
+        self._refusal = refusal or (
+            f"process {{pid}} already works under this consumer name ({path.name}): "
+            "end it, or choose another --consumer-name"
+        )
+        self._file: int | None = None
+
+    def take(self, wait: float = 0.0) -> None:
+        """Take the lock, waiting up to `wait` seconds; it goes with the process.
+
+        Raises:
+            NameTaken: another process holds it.
+            ConfigError: its file cannot be opened, or is a link.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            file = os.open(self.path, flags, 0o600)
+        except OSError as error:
+            raise ConfigError(f"lock file {self.path}: {error.strerror}") from None
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.1)
+                    continue
+                holder = os.read(file, 32).decode(errors="replace").strip() or "unknown"
+                os.close(file)
+                raise NameTaken(self._refusal.replace("{pid}", holder)) from None
+            self._file = file
+            self._name(os.getpid())
+            return
+
+    @property
+    def descriptor(self) -> int:
+        """The lock's file, for a child that is to hold the lock too."""
+        assert self._file is not None
+        return self._file
+
+    def hand_over(self, pid: int) -> None:
+        """Let a child that was given the descriptor hold the lock alone, until it ends."""
+        self._name(pid)
+        self.release()
+
+    def _name(self, pid: int) -> None:
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, str(pid).encode(), 0)
+
+    def release(self) -> None:
+        """Give the lock back. Safe to call twice."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> Lock:
+        self.take()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()

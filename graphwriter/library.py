@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from graphwriter import events
-from graphwriter.batch import fold
 from graphwriter.config import load
-from graphwriter.counts import Counts
 from graphwriter.errors import ConfigError
 from graphwriter.graph import Graph, schema
+from graphwriter.graph.batch import fold
 from graphwriter.stream import Stream
-from graphwriter.writer import Writer
+from graphwriter.worker.counts import Counts
+from graphwriter.worker.writer import Writer
 
 log = logging.getLogger("graphwriter")
 
@@ -269,19 +269,19 @@ class GraphWriter:
             Unavailable: a server does not answer; call again, that is safe.
             ConfigError: there is no database URL, or the tables are not as expected.
         """
-        from graphwriter import fill  # here, for a host without a backfill to do without psycopg
+        from graphwriter.backfill import rows
 
         url = self._database_url or load().database_url
         if url is None:
             raise ConfigError("there is no database_url, and DATABASE_URL is not set either")
         ids = list(dict.fromkeys(map(str, post_ids)))
-        target = fill.ToGraph(self._graph, self._text)
+        target = rows.ToGraph(self._graph, self._text)
         failed = 0
-        for reject in fill.named(url, target, ids, batch_size, self._tenant):
+        for reject in rows.named(url, target, ids, batch_size, self._tenant):
             log.warning("post %s is not written: %s: %s", *reject)
             failed += 1
             if rejects is not None:
-                fill.append(Path(rejects), [reject])
+                rows.append(Path(rejects), [reject])
         return {"total": len(ids), "processed": len(ids) - failed, "failed": failed}
 
     def _unshared(self) -> Writer:

@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import LiteralString, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from graphwriter import state
 from graphwriter.config import Config
-from graphwriter.counts import LATENCY, SECONDS, Counts, Spread, Spreads
 from graphwriter.errors import ConfigError, GraphwriterError
-from graphwriter.graph import Graph
+from graphwriter.graph import Graph, info
 from graphwriter.stream import DeadLetters, Stream, connect, looking
 from graphwriter.stream.client import order, place
-from graphwriter.texts import counted
+from graphwriter.text import counted
+from graphwriter.worker import heartbeat
+from graphwriter.worker.counts import LATENCY, SECONDS, Counts, Spread, Spreads
 
 T = TypeVar("T")
 LETTERS = 8  # of the newest dead letters that are shown
@@ -27,31 +28,10 @@ PATIENCE = 2.0  # seconds to wait for an answer of Redis, twice at most
 BUSY = 5.0  # and of Neo4j, which may be at its limit and well
 KEPT = 30.0  # seconds that they are shown for while their number stays the same
 NEWS = 86_400.0  # seconds for which a dead letter is news; an older one is known
+PERIOD = 60.0  # seconds in which a backlog has to shrink
+RECENT = 12.0  # seconds that rates are told of
+POINTS = 150  # looks that are remembered
 SLOW = 30.0  # seconds without progress that are worth a look; a batch may take that long
-
-LABELS = ("Post", "Message", "ForwardSource", "Author")
-# From Neo4j's count store, which has these numbers ready; each is planned in no time.
-COUNTS: dict[str, LiteralString] = {
-    "Post": "MATCH (n:Post) RETURN count(n) AS number",
-    "Message": "MATCH (n:Message) RETURN count(n) AS number",
-    "ForwardSource": "MATCH (n:ForwardSource) RETURN count(n) AS number",
-    "Author": "MATCH (n:Author) RETURN count(n) AS number",
-    "FORWARDED_FROM": "MATCH ()-[r:FORWARDED_FROM]->() RETURN count(r) AS number",
-    "FORWARDED_FROM_POST": "MATCH ()-[r:FORWARDED_FROM_POST]->() RETURN count(r) AS number",
-    "REPLIES_TO": "MATCH ()-[r:REPLIES_TO]->() RETURN count(r) AS number",
-    "AUTHOR_OF": "MATCH ()-[r:AUTHOR_OF]->() RETURN count(r) AS number",
-}
-
-
-def watched_graph(config: Config, database: str | None = None, timeout: float = BUSY) -> Graph:
-    """Return the graph for looking at it: one try, and a short one. Not connected yet.
-
-    `database` None is the one that is written to.
-    """
-    return Graph(
-        config.neo4j_uri, *config.neo4j_login, database or config.neo4j_database,
-        timeout=timeout, retry=0.0, connect=PATIENCE,
-    )  # fmt: skip
 
 
 class Server(msgspec.Struct):
@@ -183,12 +163,15 @@ class Looker:
             return Base(server)
         # It answers; that it is too busy to count is no outage.
         _, found = _asked(
-            "", lambda: {name: self.graph.read(text)[0]["number"] for name, text in COUNTS.items()}
+            "",
+            lambda: {
+                name: self.graph.read(text)[0]["number"] for name, text in info.COUNTS.items()
+            },
         )
         return Base(
             server,
-            {name: number for name, number in (found or {}).items() if name in LABELS},
-            {name: number for name, number in (found or {}).items() if name not in LABELS},
+            {name: number for name, number in (found or {}).items() if name in info.LABELS},
+            {name: number for name, number in (found or {}).items() if name not in info.LABELS},
         )
 
     def _newest(self, number: int) -> list[Letter]:
@@ -209,13 +192,13 @@ class Looker:
         pending = {one.name: one.pending for one in told.consumers}
         found = [
             one
-            for one in state.read_all(self.directory, stopped=True)
+            for one in heartbeat.read_all(self.directory, stopped=True)
             if (one.stream, one.group) == (told.stream, told.group)
         ]
         for one in found:
             told.totals = told.totals.plus(one.total)
         recent = Spreads()
-        newest = state.newest(one for one in found if one.doing != state.STOPPED)
+        newest = heartbeat.newest(one for one in found if one.doing != heartbeat.STOPPED)
         for name, one in sorted(newest.items()):
             alive = one.there
             recent = recent.plus(one.recent) if alive else recent
@@ -230,7 +213,7 @@ class Looker:
         told.seconds = _quantiles(recent.seconds, SECONDS)
         told.size = recent.sizes.sum / recent.sizes.count if recent.sizes.count else None
         told.rate = sum(worker.rate for worker in told.workers)
-        told.kills = state.kills(self.directory)
+        told.kills = heartbeat.kills(self.directory)
 
 
 def _asked(where: str, ask: Callable[[], T]) -> tuple[Server, T | None]:
@@ -293,3 +276,46 @@ def drained(stream: Stream) -> bool:
         if row["name"] == stream.group:
             return not row["pending"] and order(row["last-delivered-id"]) >= order(stream.last_id())
     return False
+
+
+class Summary(msgspec.Struct):
+    """What several looks tell that one cannot."""
+
+    incoming: float | None = None  # entries a second that producers add
+    behind: bool = False  # old entries are unread, and no fewer than a minute ago
+    rates: list[float] = []  # events a second at each look, the oldest first
+
+
+class Trend:
+    """Remembers looks."""
+
+    def __init__(self) -> None:
+        self._points: deque[Pipeline] = deque(maxlen=POINTS)
+
+    def add(self, pipeline: Pipeline) -> Summary:
+        """Remember a look, and return what it tells together with those before."""
+        self._points.append(pipeline)
+        return Summary(
+            self._incoming(pipeline),
+            self._behind(pipeline),
+            [point.rate for point in self._points],
+        )
+
+    def _incoming(self, last: Pipeline) -> float | None:
+        for point in self._points:
+            if point.added is not None and 0 < last.time - point.time <= RECENT:
+                now = last.added
+                return None if now is None else max(0, now - point.added) / (last.time - point.time)
+        return None
+
+    def _behind(self, last: Pipeline) -> bool:
+        if last.unread is None or (last.oldest_unread or 0.0) < PERIOD:
+            return False
+        before = [one for one in self._points if last.time - one.time >= PERIOD]
+        return bool(before) and before[-1].unread is not None and before[-1].unread <= last.unread
+
+
+def told(pipeline: Pipeline, base: Base, summary: Summary) -> dict[str, Any]:
+    """Return it all as JSON can hold it."""
+    parts = map(msgspec.to_builtins, (pipeline, base, summary))
+    return {name: value for part in parts for name, value in part.items()}

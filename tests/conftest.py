@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 pytest_plugins = [
-    "fix_chromium",
-    "fix_exporter",
-    "fix_neo4j",
-    "fix_pool",
-    "fix_postgres",
-    "fix_proxy",
-    "fix_valkey",
-    "fix_doctor",  # which imports others of them
+    "support.chromium",
+    "support.neo4j",
+    "support.postgres",
+    "support.proxy",
+    "support.valkey",
+    # Those import others: pytest rewrites the assertions of what is not imported yet.
+    "support.exporter",
+    "support.graphs",
+    "support.pool",
+    "support.doctor",
 ]
 
 
 def pytest_report_header() -> list[str]:
     """Say which servers are behind the fixtures. Nothing of them has started yet."""
     # Imported here: before pytest has rewritten their assertions they may not be.
-    import fix_neo4j
-    import fix_postgres
-    import fix_valkey
+    from support import neo4j, postgres, valkey
 
-    return [fix_valkey.described(), fix_neo4j.described(), fix_postgres.described()]
+    return [valkey.described(), neo4j.described(), postgres.described()]

@@ -21,12 +21,12 @@ import neo4j
 import psutil
 import pytest
 import redis
-from fix_neo4j import Server
 from rich.cells import cell_len
-from waits import until
+from support.neo4j import Server
+from support.paths import ROOT
+from support.waits import until
 
 from graphwriter.cli import COMMANDS, servers, up
-from graphwriter.counts import Counts
 from graphwriter.errors import (
     EXIT_CONFIG,
     EXIT_FAILED,
@@ -36,10 +36,11 @@ from graphwriter.errors import (
     EXIT_USAGE,
     Unavailable,
 )
-from graphwriter.producers.demo import Demo
+from graphwriter.producers.demo.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream import DeadLetters, Stream
 from graphwriter.stream.deadletters import REASONS
+from graphwriter.worker.counts import Counts
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -190,7 +191,7 @@ def test_a_word_that_is_nearly_right_gets_the_right_one(
 
 def test_the_reasons_are_those_that_the_contract_names() -> None:
     """One list for people, and one for the commands that take a reason."""
-    page = (Path(__file__).parent.parent / "docs" / "contracts.md").read_text()
+    page = (ROOT / "docs" / "contracts.md").read_text()
     rows = page.partition("| reason | the event |")[2].partition("\n\n")[0].splitlines()[2:]
     assert re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in rows)) == REASONS
 

@@ -13,8 +13,8 @@ import neo4j
 import pytest
 import redis
 import redis.asyncio
-from fix_neo4j import Server
-from waits import until
+from support.neo4j import Server
+from support.waits import until
 
 import graphwriter
 from graphwriter import BadEvent, ConfigError, EventPublisher, GraphWriter, Neo4jClient, Unavailable

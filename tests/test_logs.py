@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 import redis
-from fix_neo4j import Server
-from fix_proxy import Proxy
-from waits import until
+from support.neo4j import Server
+from support.proxy import Proxy
+from support.waits import until
 
 from graphwriter import logs
 from graphwriter.config import load
 from graphwriter.errors import EXIT_CONFIG
 from graphwriter.graph import Graph
 from graphwriter.stream import Stream
-from graphwriter.writer import Writer
+from graphwriter.worker.writer import Writer
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 SECRET = "planted-s3cret/@#%"

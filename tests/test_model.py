@@ -6,17 +6,17 @@ import gzip
 import itertools
 import random
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cases import CASES, CHAN5, CHANNEL, HERE, Case, Fields, a, b
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model import Graph, Model, assert_same
-from strategies import Event, events, form_a, form_b, refused, worlds
+from support.cases import CASES, CHAN5, CHANNEL, HERE, Case, Fields, a, b
+from support.model import Graph, Model, assert_same
+from support.paths import DATA
+from support.strategies import Event, events, form_a, form_b, refused, worlds
 
-REAL_EVENTS = Path(__file__).parents[2] / "shared" / "data" / "real-events-10k.jsonl.gz"
+REAL_EVENTS = DATA / "real-events-10k.jsonl.gz"
 DAY = 86_400
 LATER = "2024-05-01T10:00:00.001Z"
 Story = tuple[str, list[Fields], dict[str, Any]]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from support.paths import ROOT
 
 from graphwriter import plan
 from graphwriter.cli import main
@@ -136,7 +137,7 @@ def test_every_measured_figure_names_its_command() -> None:
     """So that a person can measure it again."""
     for one in fields(plan.Measured):
         script = one.metadata["command"].removeprefix("python ")
-        assert (Path(__file__).parent.parent / script).exists()
+        assert (ROOT / script).exists()
 
 
 def test_answers_of_the_bench_replace_the_figures() -> None:

@@ -20,26 +20,27 @@ import psutil
 import pytest
 import redis
 import trustme
-from cases import BASE
 from cryptography.hazmat.primitives import serialization
-from fix_neo4j import Server
-from fix_proxy import carry
-from fix_servers import folder, started
-from model import Model, assert_same, read_graph
-from product import digest
-from waits import until
+from support.cases import BASE
+from support.model import Model, assert_same, read_graph
+from support.neo4j import Server
+from support.product import digest
+from support.proxy import carry
+from support.servers import folder, started
+from support.waits import until
 
-from graphwriter import state
+from graphwriter import files
 from graphwriter.config import Config, load
-from graphwriter.counts import Counts
 from graphwriter.database import Database, Selection
 from graphwriter.embedded import Neo4j, Valkey
 from graphwriter.errors import ConfigError, GraphwriterError
 from graphwriter.graph import Graph
-from graphwriter.pool import Pool
 from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream import DeadLetters, Stream, acl, looking
-from graphwriter.writer import Writer
+from graphwriter.worker import heartbeat
+from graphwriter.worker.counts import Counts
+from graphwriter.worker.pool import Pool
+from graphwriter.worker.writer import Writer
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 SECRET = "planted-s3cret"
@@ -488,12 +489,12 @@ def test_files_of_the_run_directory_are_not_followed_through_links(tmp_path: Pat
     before = [path.with_suffix(f".{os.getpid()}") for path in (beat, kills)]
     for planted in (beat, kills, *before, tmp_path / "name.lock"):
         planted.symlink_to(treasure)
-    told = state.State("me", "s", "g", 1, 0.0, 0.0, 0.0, "starting", Counts())
-    state.Heartbeat(beat, told).beat("writing", now=True)
-    state.add_kills(tmp_path, 2)
-    assert state.kills(tmp_path) == 2
+    told = heartbeat.State("me", "s", "g", 1, 0.0, 0.0, 0.0, "starting", Counts())
+    heartbeat.Heartbeat(beat, told).beat("writing", now=True)
+    heartbeat.add_kills(tmp_path, 2)
+    assert heartbeat.kills(tmp_path) == 2
     with pytest.raises(ConfigError, match=r"name\.lock"):
-        state.Lock(tmp_path / "name.lock").take()
+        files.Lock(tmp_path / "name.lock").take()
     assert treasure.read_text() == "untouched"
     assert beat.is_file()
     assert not beat.is_symlink()

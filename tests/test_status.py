@@ -16,13 +16,15 @@ from typing import Any
 import msgspec
 import pytest
 import redis
-from fix_exporter import Exporter
-from waits import until
+from support.exporter import Exporter
+from support.paths import ROOT
+from support.waits import until
 
-from graphwriter import state, status
-from graphwriter.counts import LATENCY, Counts, Spread
+from graphwriter import status
 from graphwriter.errors import EXIT_CONFIG
-from graphwriter.trend import Summary, Trend
+from graphwriter.status import Summary, Trend
+from graphwriter.worker import heartbeat
+from graphwriter.worker.counts import LATENCY, Counts, Spread
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 
@@ -38,7 +40,7 @@ def at_work(pool_environ: dict[str, str], redis_client: redis.Redis) -> dict[str
     latency = Spread()
     latency.add(LATENCY, 0.2)
     counts = Counts(entries=1500, written=1500, latency=latency)
-    told = state.State(
+    told = heartbeat.State(
         "a-worker-with-quite-a-long-name-00", STREAM, GROUP, os.getpid(), now, now,
         time.monotonic(), "writing", counts, track=[(now - 5, 1000), (now, 1500)],
     )  # fmt: skip
@@ -122,8 +124,8 @@ def test_several_looks_tell_what_comes_in_and_whether_a_backlog_shrinks() -> Non
 def test_a_worker_tells_of_the_last_five_minutes_alone(tmp_path: Path) -> None:
     """However long it runs, and whatever those of its name had to do before."""
     now = time.time()
-    told = state.State("w", STREAM, GROUP, os.getpid(), now, now, 1.0, "writing", Counts())
-    heart = state.Heartbeat(tmp_path / "w.json", told)
+    told = heartbeat.State("w", STREAM, GROUP, os.getpid(), now, now, 1.0, "writing", Counts())
+    heart = heartbeat.Heartbeat(tmp_path / "w.json", told)
     told.counts.latency.add(LATENCY, 100.0)
     heart.beat("writing", now=True)
     assert told.recent.latency.count == 0
@@ -131,12 +133,12 @@ def test_a_worker_tells_of_the_last_five_minutes_alone(tmp_path: Path) -> None:
     assert told.recent.latency.count == 1
     heart.beat("reading", now=True)
     assert len(told.marks) == 1
-    for _ in range(state.MARKS):
-        told.marks = [(when - state.APART, spreads) for when, spreads in told.marks]
+    for _ in range(heartbeat.MARKS):
+        told.marks = [(when - heartbeat.APART, spreads) for when, spreads in told.marks]
         heart.beat("reading", now=True)
-    assert len(told.marks) == state.MARKS
+    assert len(told.marks) == heartbeat.MARKS
     assert told.recent.latency.count == 0
-    (left,) = state.read_all(tmp_path)
+    (left,) = heartbeat.read_all(tmp_path)
     assert left.recent == told.recent
 
 
@@ -183,7 +185,7 @@ def test_a_refusal_is_no_outage(
 def test_an_outage_is_told_in_few_words_and_once(at_work: dict[str, str]) -> None:
     """By the server's line, and not by each worker that waits for it."""
     path = Path(at_work["GRAPH_WRITER_RUN_DIR"]) / "w.json"
-    told = msgspec.json.decode(path.read_bytes(), type=state.State)
+    told = msgspec.json.decode(path.read_bytes(), type=heartbeat.State)
     told.error = "Neo4j at bolt://127.0.0.1:1 does not answer: Connection refused"
     path.write_bytes(msgspec.json.encode(told))
     done = subprocess.run(
@@ -201,7 +203,7 @@ def test_every_key_of_the_json_is_documented(at_work: dict[str, str]) -> None:
         env=os.environ | at_work, capture_output=True, text=True, check=True,
     )  # fmt: skip
     told = json.loads(done.stdout)
-    page = (Path(__file__).parent.parent / "docs" / "operations.md").read_text()
+    page = (ROOT / "docs" / "operations.md").read_text()
     table = page.partition("## What `status --json` tells")[2].partition("\n## ")[0]
     known = set(re.findall(r"`(\w+)`", table))
     inner = {*told["workers"][0], *told["consumers"][0], *told["totals"], *told["redis"]}

@@ -20,12 +20,12 @@ from graphwriter.cli.output import as_json, counted, echo_json, meter, table
 from graphwriter.cli.selection import selected, selection
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED, ConfigError
-from graphwriter.telegram import Peer
+from graphwriter.events.telegram import Peer
 
 if TYPE_CHECKING:
-    from graphwriter.checkpoint import Progress
-    from graphwriter.crew import Job
-    from graphwriter.rehearsal import Rehearsal
+    from graphwriter.backfill.checkpoint import Progress
+    from graphwriter.backfill.processes import Job
+    from graphwriter.backfill.rehearsal import Rehearsal
 
 
 @click.command("backfill", context_settings=CONTEXT)
@@ -57,7 +57,7 @@ def command(config: Config, json: bool, **options: Any) -> None:
     rejects file and left out; the exit code is then 1, as of a dry run that finds one. Ctrl-C or
     SIGTERM stops it after the batches in hand, a second one at once.
     """
-    from graphwriter.crew import Job
+    from graphwriter.backfill.processes import Job
 
     ids, via = options["ids_file"], options["via"]
     if ids and (options["every"] or options["since"] or options["channels"]):
@@ -94,7 +94,7 @@ def _again(ids: Path | None) -> Iterator[Path | None]:
 
 
 def _run(job: Job, state: Path, ids: Path | None, json: bool) -> None:
-    from graphwriter.backfill import Backfill
+    from graphwriter.backfill.backfill import Backfill
 
     backfill = Backfill(job, state, ids)
 
@@ -139,9 +139,9 @@ def _run(job: Job, state: Path, ids: Path | None, json: bool) -> None:
 
 
 def _rehearse(job: Job, ids: Path | None, json: bool) -> None:
-    from graphwriter import backfill
+    from graphwriter.backfill import backfill
+    from graphwriter.backfill.rehearsal import Rehearsal
     from graphwriter.database import Database, Part
-    from graphwriter.rehearsal import Rehearsal
 
     rehearsal = Rehearsal()
     with Database(backfill.source(job.config), job.selection) as database:

@@ -23,8 +23,8 @@ from graphwriter.errors import BadEvent, ConfigError, Unavailable
 
 if TYPE_CHECKING:  # the drivers are not needed for --help
     from graphwriter.graph import Graph
-    from graphwriter.pool import Pool
     from graphwriter.stream import DeadLetters, Stream
+    from graphwriter.worker.pool import Pool
 
 STREAM = "stream:graphwriter:demo"  # never the stream of a pipeline in use
 READY = 120  # seconds for the workers to find both servers and plan the statement
@@ -83,13 +83,12 @@ def command(config: Config, export: str | None, count: int, seed: int) -> None:
 
 
 def _run(config: Config, data: Path, export: str | None, count: int, seed: int) -> None:
-    from graphwriter import worker
     from graphwriter.cli import servers
-    from graphwriter.graph import schema
-    from graphwriter.pool import Pool
-    from graphwriter.producers.demo import Demo
+    from graphwriter.graph import connect, schema
+    from graphwriter.producers.demo.demo import Demo
     from graphwriter.stream import DeadLetters, Stream
     from graphwriter.stream.client import translated
+    from graphwriter.worker.pool import Pool
 
     with servers.running(data, os.environ) as started:
         variables = started.variables
@@ -98,7 +97,7 @@ def _run(config: Config, data: Path, export: str | None, count: int, seed: int) 
         chosen = load({**os.environ, **variables}, workers=config.workers)
         run = data / "run"
         run.mkdir(mode=0o700)
-        with worker.connect(chosen) as graph, (data / "pool.log").open("wb") as log:
+        with connect(chosen) as graph, (data / "pool.log").open("wb") as log:
             graph.check()
             if graph.read("MATCH (n) RETURN 1 LIMIT 1"):
                 raise ConfigError(

@@ -47,7 +47,7 @@ def telethon(config: Config, file: str, as_tenant: str) -> None:
     after another, in any order. A message that cannot be read is named and left out, and the exit
     code is then 1. Importing twice does no harm.
     """
-    from graphwriter.producers import dump
+    from graphwriter.producers.telethon import dump
 
     _import(config, dump.events, file, as_tenant)
 

@@ -13,7 +13,8 @@ from graphwriter.cli.options import CONTEXT, Group, settings
 from graphwriter.cli.output import counted, telling
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED, ConfigError
-from graphwriter.state import Lock, key
+from graphwriter.files import Lock
+from graphwriter.worker.heartbeat import key
 
 PATIENCE = 3.0  # seconds that a signal has to wait for Redis, at most
 
@@ -83,10 +84,10 @@ async def _run(
     config: Config, channels: tuple[str, ...], tenant: str, live: bool, every: float, path: Path
 ) -> bool:
     """Read until a signal or the end; return whether something was left out."""
-    from graphwriter.producers.ingest import Ingest
-    from graphwriter.producers.positions import Positions
     from graphwriter.producers.publisher import EventPublisher
-    from graphwriter.producers.session import client
+    from graphwriter.producers.telethon.ingest import Ingest
+    from graphwriter.producers.telethon.positions import Positions
+    from graphwriter.producers.telethon.session import client
 
     telegram = client(config.telegram_api_id, config.telegram_api_hash, config.telegram_session)
     publisher = EventPublisher(config.redis_url, config.stream, patience=PATIENCE)

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import click
 import orjson
 
-from graphwriter.texts import counted as counted
-from graphwriter.texts import plain as plain
+from graphwriter.text import counted as counted
+from graphwriter.text import plain as plain
 
 T = TypeVar("T")
 TOLD_EVERY = 30.0  # seconds between two lines about what is being done, where there is no terminal

@@ -22,10 +22,9 @@ def command() -> None:
 @settings(*NEO4J)
 def apply(config: Config) -> None:
     """Create the constraints that are missing. Safe at any time, also from several places."""
-    from graphwriter import worker
-    from graphwriter.graph import schema
+    from graphwriter.graph import connect, schema
 
-    with worker.connect(config) as graph:
+    with connect(config) as graph:
         graph.check()
         created = schema.apply(graph)
     click.echo(f"created {', '.join(created)}" if created else "nothing to do")
@@ -40,10 +39,9 @@ def check(config: Config, json: bool) -> None:
     Duplicates are shown by the query that is printed, and merged by `verify graph --repair`. The
     exit code is 1 if a constraint is missing.
     """
-    from graphwriter import worker
-    from graphwriter.graph import duplicates, schema
+    from graphwriter.graph import connect, duplicates, schema
 
-    with worker.connect(config) as graph:
+    with connect(config) as graph:
         graph.check()
         missing = schema.missing(graph)
         rows: list[dict[str, Any]] = [
@@ -93,10 +91,9 @@ def adopt(config: Config) -> None:
     Those that carry tg_channel_id and telegram_message_id are adopted now, the others when an
     event for their post_id arrives.
     """
-    from graphwriter import worker
-    from graphwriter.graph import schema
+    from graphwriter.graph import connect, schema
 
-    with worker.connect(config) as graph:
+    with connect(config) as graph:
         graph.check()
         schema.apply(graph)
         adopted, left = schema.adopt(graph)
@@ -109,6 +106,6 @@ def event() -> None:
 
     It is that of the object in the field `data`, for producers in other languages.
     """
-    from graphwriter import wire
+    from graphwriter.events import wire
 
     echo_json(wire.json_schema())

@@ -13,11 +13,10 @@ from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, settings
 from graphwriter.cli.output import as_json, counted, echo_json, folded, plain, table
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError, Unavailable
-from graphwriter.texts import age
+from graphwriter.text import age
 
 if TYPE_CHECKING:  # the drivers are not needed for --help
-    from graphwriter.status import Base, Pipeline, Server, Worker
-    from graphwriter.trend import Summary
+    from graphwriter.status import Base, Pipeline, Server, Summary, Worker
 
 EVERY = 2.0  # seconds between two looks of --watch
 INDENT = 9  # columns of a line's name
@@ -33,11 +32,12 @@ def command(config: Config, watch: bool, json: bool) -> None:
     A worker that was killed, or gave up, is shown as ended until one of its name starts again.
     """
     from graphwriter import status
-    from graphwriter.trend import Trend, told
+    from graphwriter.graph import connect
+    from graphwriter.status import Trend, told
 
     trend = Trend()
     until = suppress(KeyboardInterrupt) if watch else nullcontext()
-    with until, status.watched_graph(config) as graph:
+    with until, connect(config, timeout=status.BUSY, retry=0.0, patience=status.PATIENCE) as graph:
         looker = status.Looker(config, graph)
         for first in _looks(watch):
             pipeline, base = looker.pipeline(), looker.base()

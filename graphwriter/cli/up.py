@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphwriter import links
+from graphwriter import urls
 from graphwriter.cli.options import CONTEXT, REDIS, settings
 from graphwriter.cli.output import counted
 from graphwriter.config import Config, load
 from graphwriter.errors import EXIT_FAILED, EXIT_OK, Unavailable
 
 if TYPE_CHECKING:  # the drivers are not needed for --help
-    from graphwriter.pool import Pool
+    from graphwriter.worker.pool import Pool
 
 # Seconds without a worker until the pool is given up: supervisord's pauses are shorter.
 ALONE = 15.0
@@ -48,8 +48,8 @@ def command(config: Config, data: str | None) -> None:
     keeps its data and its port from one time to the next, also where it ends and is started again;
     a line to paste says how other commands find it. The exit code is 1 when no worker is left.
     """
-    from graphwriter import pool
     from graphwriter.cli import servers
+    from graphwriter.worker import pool
 
     _append()
     stop = _Stop()
@@ -128,7 +128,7 @@ def _say_page(config: Config) -> None:
             err=True,
         )
     else:
-        click.echo(f"Page     {links.page(host, port)}")
+        click.echo(f"Page     {urls.page(host, port)}")
 
 
 def _append() -> None:
@@ -197,10 +197,9 @@ def _apply_schema(config: Config) -> None:
 
     Where Neo4j is away that is left to them: they wait for it.
     """
-    from graphwriter import worker
-    from graphwriter.graph import schema
+    from graphwriter.graph import connect, schema
 
-    with worker.connect(config) as graph:
+    with connect(config) as graph:
         try:
             graph.check()
             schema.apply(graph)

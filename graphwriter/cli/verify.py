@@ -16,8 +16,8 @@ from graphwriter.config import Config
 from graphwriter.errors import EXIT_DIFFERENT, EXIT_FAILED, EXIT_OK, GraphwriterError
 
 if TYPE_CHECKING:  # the drivers are not needed for --help
-    from graphwriter.audit import Audit, Report
-    from graphwriter.sources import Source
+    from graphwriter.verify.audit import Audit, Report
+    from graphwriter.verify.sources import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 SHOWN = 3  # examples of a kind in the table; --json has all that are kept
@@ -68,8 +68,8 @@ def stream(config: Config, **options: Any) -> None:
     Those that the group has not read or not acknowledged are in flight, and not missed. An entry
     that cannot be decoded ought to be a dead letter, and is reported on its own.
     """
-    from graphwriter.sources import StreamSource
     from graphwriter.stream import Stream
+    from graphwriter.verify.sources import StreamSource
 
     found = Stream(config.redis_url, config.stream, config.group, "")
     _run(config, StreamSource(found, config.tenant), **options)
@@ -85,7 +85,7 @@ def file(config: Config, file: str, **options: Any) -> None:
     FILE is one that `publish` sends. It may be gzipped; - is standard input. What is on its way
     through the stream counts as missing: wait until `status` shows nothing unread or pending.
     """
-    from graphwriter.sources import FileSource
+    from graphwriter.verify.sources import FileSource
 
     _run(config, FileSource(file, config.tenant), strict=True, **options)
 
@@ -103,7 +103,7 @@ def desktop_(config: Config, file: str, as_tenant: str, **options: Any) -> None:
     time, that is taken for newer.
     """
     from graphwriter.producers import desktop
-    from graphwriter.sources import export
+    from graphwriter.verify.sources import export
 
     _run(config, export(desktop.events, file, as_tenant), strict=True, **options)
 
@@ -118,8 +118,8 @@ def telethon(config: Config, file: str, as_tenant: str, **options: Any) -> None:
 
     FILE is what `import telethon` sends. Times are compared as for `desktop`.
     """
-    from graphwriter.producers import dump
-    from graphwriter.sources import export
+    from graphwriter.producers.telethon import dump
+    from graphwriter.verify.sources import export
 
     _run(config, export(dump.events, file, as_tenant), strict=True, **options)
 
@@ -134,9 +134,9 @@ def postgres(config: Config, **options: Any) -> None:
     They are what `backfill` writes: those that forward or reply, unless --all or another selection
     is given. Times are compared as for `desktop`; a row's is its updated_at, else its posted_at.
     """
-    from graphwriter.backfill import source
+    from graphwriter.backfill.backfill import source
     from graphwriter.database import Database
-    from graphwriter.sources import DatabaseSource
+    from graphwriter.verify.sources import DatabaseSource
 
     config.require("database_url", "neo4j_uri")
     chosen = selection(config, options)
@@ -167,12 +167,12 @@ def _run(
     strict: bool = False,
 ) -> None:
     """Audit, print the report, and exit; `strict`: what cannot be decoded was not looked at."""
-    from graphwriter import worker
-    from graphwriter.audit import Audit
+    from graphwriter.graph import connect
+    from graphwriter.verify.audit import Audit
 
     failed: GraphwriterError | None = None
     stop = _Stop()
-    with worker.connect(config) as connected:
+    with connect(config) as connected:
         audit = Audit(connected, repair=repair, share=share, text=config.text, examples=examples)
         try:
             connected.check()
@@ -233,7 +233,7 @@ def _as_json(report: Report, _repair: bool) -> None:
 
 
 def _as_table(report: Report, repair: bool) -> None:
-    from graphwriter.audit import KINDS
+    from graphwriter.verify.audit import KINDS
 
     rows = [
         [kind, f"{found.found:,}", *([f"{found.left:,}"] if repair else []), KINDS[kind]]

@@ -22,7 +22,7 @@ from graphwriter.errors import EXIT_FAILED, ConfigError
 @settings("watchdog", "workers", "run_dir")
 def command(config: Config, check: bool) -> None:
     """End workers whose heartbeat is stale; supervisord starts this and tells it when to look."""
-    from graphwriter import watchdog
+    from graphwriter.worker import watchdog
 
     if check:
         # A pool may have its number from a flag of its own, which we do not see.

@@ -35,6 +35,6 @@ def command(config: Config, consumer_name: str | None) -> None:
     passwords come from NEO4J_PASSWORD and REDIS_URL, or from the files that NEO4J_PASSWORD_FILE and
     REDIS_URL_FILE name.
     """
-    from graphwriter import worker
+    from graphwriter.worker import process
 
-    worker.run(config, consumer_name or f"{socket.gethostname()}-00")
+    process.run(config, consumer_name or f"{socket.gethostname()}-00")

@@ -15,15 +15,17 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from graphwriter import state, status
+from graphwriter import status
 from graphwriter.config import Config
 from graphwriter.database.connection import Connection
 from graphwriter.errors import ConfigError, GraphwriterError, TooBig, Unavailable
 from graphwriter.graph import Graph, duplicates, schema
-from graphwriter.graph import examining as neo4j
+from graphwriter.graph import connect as neo4j_connect
+from graphwriter.graph import info as neo4j
 from graphwriter.stream import DeadLetters, connect, looking
-from graphwriter.stream import examining as redis
+from graphwriter.stream import info as redis
 from graphwriter.stream.client import Client, GroupGone, place
+from graphwriter.worker import heartbeat
 
 T = TypeVar("T")
 Facts = dict[str, Any]
@@ -87,7 +89,7 @@ def _ask_redis(config: Config, facts: Facts) -> None:
 
 
 def _ask_neo4j(config: Config, facts: Facts) -> None:
-    with closing(status.watched_graph(config, timeout=BUSY)) as graph:
+    with closing(neo4j_connect(config, timeout=BUSY, retry=0.0, patience=status.PATIENCE)) as graph:
         facts["neo4j"] = answer(graph.uri, graph.check)
         if facts["neo4j"].error is None:
             for name, ask in _NEO4J.items():
@@ -96,7 +98,9 @@ def _ask_neo4j(config: Config, facts: Facts) -> None:
     _skip(facts, _NEO4J, "Neo4j", facts["neo4j"].error)
     if "DatabaseUnavailable" in str(facts["neo4j"].error):
         with closing(
-            status.watched_graph(config, "system", BUSY)
+            neo4j_connect(
+                config, database="system", timeout=BUSY, retry=0.0, patience=status.PATIENCE
+            )
         ) as graph:  # which knows how the others are
             facts["neo4j_version"] = _tried(neo4j.version, graph)
             facts["neo4j_state"] = _tried(neo4j.state, graph, config.neo4j_database)
@@ -160,7 +164,7 @@ _NEO4J: dict[str, Callable[[Graph], Any]] = {
     "neo4j_writes": lambda graph: answer(graph.uri, lambda: neo4j.probe(graph)),
     "neo4j_missing": schema.missing,
     "neo4j_repeated": _repeated,
-    "neo4j_posts": lambda graph: graph.read(status.COUNTS["Post"])[0]["number"],
+    "neo4j_posts": lambda graph: graph.read(neo4j.COUNTS["Post"])[0]["number"],
     "neo4j_foreign": neo4j.foreign,
     "neo4j_doubled": neo4j.doubled,
     "neo4j_bare": neo4j.bare,
@@ -190,11 +194,11 @@ def _skip(facts: Facts, names: Mapping[str, object], server: str, error: Graphwr
     facts.update(dict.fromkeys(names, Skipped(f"{server} {how}")))
 
 
-def _workers(config: Config) -> list[state.State]:
+def _workers(config: Config) -> list[heartbeat.State]:
     """Return the newest file of each worker of this stream and group here, the stopped ones too."""
-    found = state.newest(
+    found = heartbeat.newest(
         one
-        for one in state.read_all(config.run_path(), stopped=True)
+        for one in heartbeat.read_all(config.run_path(), stopped=True)
         if one.consumer and (one.stream, one.group) == (config.stream, config.group)
     )
     return [found[name] for name in sorted(found)]

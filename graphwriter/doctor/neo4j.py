@@ -11,10 +11,10 @@ from graphwriter.doctor.finding import Finding, ok, wrong
 from graphwriter.doctor.redis import numbers
 from graphwriter.errors import Unavailable
 from graphwriter.graph import schema
-from graphwriter.graph.examining import Doubled, Foreign, State, Version
-from graphwriter.stream.examining import Group
+from graphwriter.graph.info import Doubled, Foreign, State, Version
+from graphwriter.stream.info import Group
 from graphwriter.stream.looking import Seen
-from graphwriter.texts import counted
+from graphwriter.text import counted
 
 FLOOR = (5, 26)
 FROM_STREAM = "graphwriter verify stream --repair"

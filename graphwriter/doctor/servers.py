@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from graphwriter import links
+from graphwriter import urls
 from graphwriter.config import Config, default
 from graphwriter.doctor.facts import Answer
 from graphwriter.doctor.finding import Finding, ok, wrong
@@ -56,7 +56,7 @@ def _start(answer: Answer, port: int, command: str) -> tuple[str, str | None]:
     """Return what starts a server that is away: a remark, and a command where one does it here."""
     try:
         parts = urlsplit(answer.place if "://" in answer.place else f"//{answer.place}")
-        at, here = parts.port or port, links.is_here(parts.hostname or "")
+        at, here = parts.port or port, urls.is_here(parts.hostname or "")
     except ValueError:
         return "", None
     if not here:

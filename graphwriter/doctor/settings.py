@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from shlex import quote
 
-from graphwriter import links
-from graphwriter.config import Config
+from graphwriter import urls
+from graphwriter.config import PREFIX, Config, unknown
 from graphwriter.doctor.finding import Finding, ok, wrong
 from graphwriter.errors import ConfigError
-from graphwriter.variables import PREFIX, unknown
 
 # Names of other programs that are easily taken for ours.
 ALIKE = {
@@ -72,7 +71,7 @@ def exposed_links(config: Config) -> Iterator[Finding]:
     found = False
     for name in ("redis_url", "neo4j_uri", "database_url"):
         url = getattr(config, name) or ""
-        if url.startswith(OURS) and (said := links.exposed(url)):
+        if url.startswith(OURS) and (said := urls.exposed(url)):
             found = True
             must = "; GRAPH_WRITER_REQUIRE_TLS is set, so nothing starts"
             text = f"{name.upper()} {said}{must if config.require_tls else ''}"

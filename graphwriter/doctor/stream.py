@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from shlex import quote
 
-from graphwriter import state, status
+from graphwriter import status
 from graphwriter.config import Config
 from graphwriter.doctor.finding import Finding, ok, wrong
 from graphwriter.stream import DeadLetter
 from graphwriter.stream.client import order
-from graphwriter.stream.examining import Ends, Group
+from graphwriter.stream.info import Ends, Group
 from graphwriter.stream.looking import Seen
-from graphwriter.texts import age, counted
+from graphwriter.text import age, counted
+from graphwriter.worker import heartbeat
 
 
 def events(look: Seen, config: Config) -> Iterator[Finding]:
@@ -28,7 +29,7 @@ def events(look: Seen, config: Config) -> Iterator[Finding]:
 
 
 def group(
-    look: Seen, groups: list[Group], workers: list[state.State], config: Config
+    look: Seen, groups: list[Group], workers: list[heartbeat.State], config: Config
 ) -> Iterator[Finding]:
     """The consumer group is there; workers make it once both servers answer."""
     if look.group_exists:
@@ -40,7 +41,7 @@ def group(
         near = get_close_matches(config.group, others, 1) or others
         mend = f"export GRAPH_WRITER_CONSUMER_GROUP={quote(near[0])}"
         yield wrong(f"{text}, but {', '.join(others[:5])} is", mend)
-    elif any(one.there for one in workers if one.doing != state.STOPPED):
+    elif any(one.there for one in workers if one.doing != heartbeat.STOPPED):
         text = f"{text} yet: the workers make it once both servers answer them"
         yield wrong(text, None)
     else:
@@ -51,7 +52,7 @@ def trimmed(
     look: Seen,
     ends: Ends | None,
     groups: list[Group],
-    workers: list[state.State],
+    workers: list[heartbeat.State],
     config: Config,
 ) -> Iterator[Finding]:
     """Nothing went from the stream before the group was given it."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from shlex import quote
 
-from graphwriter import state, status
+from graphwriter import status
 from graphwriter.config import Config
 from graphwriter.doctor.facts import Answer
 from graphwriter.doctor.finding import Finding, ok, wrong
-from graphwriter.stream.examining import Group, Held, Often
+from graphwriter.stream.info import Group, Held, Often
 from graphwriter.stream.looking import Consumer, Seen
-from graphwriter.texts import age
+from graphwriter.text import age
+from graphwriter.worker import heartbeat
 
 OFTEN = 5  # deliveries of one entry that no restart explains
 RESTS = 2.0  # seconds in which a worker with nothing in hand asks again, at least
@@ -19,7 +20,7 @@ STUCK = 2.0  # times GRAPH_WRITER_CLAIM_IDLE: by then a living worker has taken 
 
 
 def consumers(
-    look: Seen, groups: list[Group], workers: list[state.State], config: Config
+    look: Seen, groups: list[Group], workers: list[heartbeat.State], config: Config
 ) -> Iterator[Finding]:
     """Some worker is alive: one of this machine by its process, one of another by its reading."""
     here = [one.consumer for one in workers if _alive(one) and not one.stuck(config.watchdog)]
@@ -49,7 +50,7 @@ def _reads(one: Consumer, config: Config) -> bool:
 
 
 def workers_here(
-    workers: list[state.State], config: Config, now: float, redis: Answer, neo4j: Answer
+    workers: list[heartbeat.State], config: Config, now: float, redis: Answer, neo4j: Answer
 ) -> Iterator[Finding]:
     """Those of this machine get on, wait for nothing, and none has ended by itself."""
     told = str(redis.error), str(neo4j.error)  # as findings of their own
@@ -57,7 +58,7 @@ def workers_here(
     for one in workers:
         silent = max(0.0, now - one.progress)
         why = f": {one.error}" if one.error else ""
-        if one.doing == state.STOPPED:
+        if one.doing == heartbeat.STOPPED:
             continue
         if not _alive(one):
             text = f"{one.consumer} (process {one.pid}) ended {age(silent)} ago{why}"
@@ -81,7 +82,7 @@ def workers_here(
 
 
 def pending(
-    held: list[Held], look: Seen, workers: list[state.State], config: Config
+    held: list[Held], look: Seen, workers: list[heartbeat.State], config: Config
 ) -> Iterator[Finding]:
     """Nobody holds entries who is gone, and nobody holds them for long."""
     idle = {one.name: one.idle for one in look.consumers}
@@ -114,11 +115,13 @@ def redelivered(often: Often | None, config: Config, cli: str) -> Iterator[Findi
     )
 
 
-def _alive(one: state.State) -> bool:
-    return one.doing != state.STOPPED and one.there
+def _alive(one: heartbeat.State) -> bool:
+    return one.doing != heartbeat.STOPPED and one.there
 
 
-def _gone(name: str, here: dict[str, state.State], idle: dict[str, float], config: Config) -> bool:
+def _gone(
+    name: str, here: dict[str, heartbeat.State], idle: dict[str, float], config: Config
+) -> bool:
     if name in here:
         return not _alive(here[name])
     return idle.get(name, 0.0) > config.watchdog

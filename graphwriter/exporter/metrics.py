@@ -14,10 +14,10 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from graphwriter import __version__
-from graphwriter.counts import EVENTS, LATENCY, SECONDS, Counts, Spread
-from graphwriter.exporter.looks import Shown
+from graphwriter.exporter.refresh import Shown
 from graphwriter.graph.failures import Failure
 from graphwriter.status import Base, Pipeline
+from graphwriter.worker.counts import EVENTS, LATENCY, SECONDS, Counts, Spread
 
 
 class Metrics(Collector):

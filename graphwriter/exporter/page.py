@@ -17,10 +17,9 @@ import jinja2
 from markupsafe import Markup
 
 from graphwriter import __version__
-from graphwriter.exporter.looks import Shown
-from graphwriter.status import troubles, worries
-from graphwriter.texts import age, plain
-from graphwriter.trend import POINTS
+from graphwriter.exporter.refresh import Shown
+from graphwriter.status import POINTS, troubles, worries
+from graphwriter.text import age, plain
 
 WIDTH, HEIGHT = 300, 40  # of the line of rates, in its own units
 

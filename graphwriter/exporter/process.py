@@ -8,10 +8,12 @@ import signal
 import sys
 import threading
 
-from graphwriter import links, processes, status
+from graphwriter import status, urls
 from graphwriter.config import Config
 from graphwriter.exporter import site
-from graphwriter.exporter.looks import EVERY, Looks
+from graphwriter.exporter.refresh import EVERY, Looks
+from graphwriter.graph import connect
+from graphwriter.worker import runtime
 
 log = logging.getLogger("graphwriter")
 
@@ -23,10 +25,10 @@ def run(config: Config) -> None:
         ConfigError: the address cannot be had, or lets others read without a token.
     """
     site.check(config)
-    parent = processes.supervisor(os.environ)
+    parent = runtime.supervisor(os.environ)
     for name, level in (("neo4j", logging.CRITICAL), ("waitress", logging.ERROR)):
         logging.getLogger(name).setLevel(level)  # an outage is shown, and logged by the workers
-    with status.watched_graph(config) as graph:
+    with connect(config, timeout=status.BUSY, retry=0.0, patience=status.PATIENCE) as graph:
         looks = Looks(status.Looker(config, graph))
         server = site.serve(config, site.Site(looks, config.exporter_token))
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -34,7 +36,7 @@ def run(config: Config) -> None:
             threading.Thread(target=_leave_with, args=(parent, looks), daemon=True).start()
         looks.start()
         port = getattr(server, "effective_port", config.exporter_port)
-        page = links.page(config.exporter_host, port)
+        page = urls.page(config.exporter_host, port)
         log.info("metrics and the status page are served on %s", page)
         try:
             server.run()

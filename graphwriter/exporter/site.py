@@ -18,14 +18,14 @@ import waitress
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from waitress.server import BaseWSGIServer
 
-from graphwriter import links, status
+from graphwriter import status, urls
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError
 from graphwriter.exporter.connection import Connection
-from graphwriter.exporter.looks import Looks
 from graphwriter.exporter.metrics import Metrics
 from graphwriter.exporter.page import Page
-from graphwriter.trend import told
+from graphwriter.exporter.refresh import Looks
+from graphwriter.status import told
 
 Environ = dict[str, Any]
 Start = Callable[[str, list[tuple[str, str]]], Any]
@@ -145,7 +145,7 @@ def _is_ours(host: str | None) -> bool:
     if host is None:
         return True
     found = _HOST.fullmatch(host)
-    return found is not None and links.is_here(found[1].strip("[]").removesuffix(".").lower())
+    return found is not None and urls.is_here(found[1].strip("[]").removesuffix(".").lower())
 
 
 def serve(config: Config, site: Site) -> Any:
@@ -175,7 +175,7 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"GRAPH_WRITER_EXPORTER_TOKEN has {len(token)} characters, expected at least {LEAST}"
         )
-    if token is None and not links.is_here(config.exporter_host):
+    if token is None and not urls.is_here(config.exporter_host):
         raise ConfigError(
             f"GRAPH_WRITER_EXPORTER_HOST {config.exporter_host} lets other machines read: set "
             "GRAPH_WRITER_EXPORTER_TOKEN or _TOKEN_FILE to what they have to show"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphwriter.graph.client import Graph
+from graphwriter.graph.client import Graph, connect
 from graphwriter.graph.failures import Refused, Taken
 
-__all__ = ["Graph", "Refused", "Taken"]
+__all__ = ["Graph", "Refused", "Taken", "connect"]

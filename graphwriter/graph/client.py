@@ -14,10 +14,11 @@ import neo4j
 from neo4j import GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, unit_of_work
 from neo4j.exceptions import DriverError, TransientError
 
-from graphwriter import events, links
-from graphwriter.batch import Batch
+from graphwriter import events, urls
+from graphwriter.config import Config
 from graphwriter.errors import ConfigError, GraphwriterError, TooBig, Unavailable
 from graphwriter.graph import address
+from graphwriter.graph.batch import Batch
 from graphwriter.graph.failures import Claims, Failure, Refused, Taken, classify, line
 
 T = TypeVar("T")
@@ -26,8 +27,35 @@ DELAY = 0.05  # seconds before the first retry; the driver's own second idles th
 
 def statement(name: str) -> LiteralString:
     """Return the text of the statement in `name`.cypher."""
-    text: Any = (resources.files("graphwriter.graph") / f"{name}.cypher").read_text("utf-8")
+    text: Any = (resources.files("graphwriter.graph") / "cypher" / f"{name}.cypher").read_text(
+        "utf-8"
+    )
     return text  # type: ignore[no-any-return]  # a file of ours is as literal as a module
+
+
+def connect(
+    config: Config,
+    *,
+    database: str | None = None,
+    timeout: float | None = None,
+    retry: float | None = None,
+    patience: float = 5.0,
+) -> Graph:
+    """Return the graph that `config` names; it connects on first use.
+
+    Args:
+        database: another one than the settings name, such as `system`.
+        timeout, retry: seconds for a transaction and for its retries; None: as the settings say.
+        patience: seconds to wait for a connection.
+    """
+    return Graph(
+        config.neo4j_uri,
+        *config.neo4j_login,
+        database or config.neo4j_database,
+        timeout=config.timeout if timeout is None else timeout,
+        retry=config.retry if retry is None else retry,
+        connect=patience,
+    )
 
 
 class Graph:
@@ -50,7 +78,7 @@ class Graph:
         connect: float = 5.0,
     ) -> None:
         self._uri, self.database = uri, database
-        self.uri = links.safe(uri)  # as it may be shown
+        self.uri = urls.safe(uri)  # as it may be shown
         self._auth = None if user is None else (user, password or "")
         self._timeout, self._retry, self._connect = timeout, retry, connect
         self._driver: neo4j.Driver | None = None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, LiteralString, NamedTuple
 
 from graphwriter.events import day
-from graphwriter.graph import state
+from graphwriter.graph import posts
 from graphwriter.graph.client import Graph, statement
 
 PAGE = 2000  # nodes of one transaction
@@ -90,7 +90,7 @@ def _mend(graph: Graph, wrong: Wrong, limits: dict[str, int]) -> None:
         ids = [row[3][0] for row in wrong.impossible]
         graph.mend(statement("impossible"), ids=ids, **limits)
     if placeholders := [(row[0], row[1]) for row in wrong.unsaid if not row[2]]:
-        state.unlink(graph, placeholders)
+        posts.unlink(graph, placeholders)
     if wrong.doubled:
         graph.mend(statement("doubled"), keys=[row[:2] for row in wrong.doubled])
     if wrong.orphans:

@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphwriter.producers.message import prepare_parsed_event as prepare_parsed_event
     from graphwriter.producers.publisher import EventPublisher as EventPublisher
+    from graphwriter.producers.telethon import prepare_parsed_event as prepare_parsed_event
 
-_HOMES = {"EventPublisher": "publisher", "prepare_parsed_event": "message"}
+_HOMES = {"EventPublisher": "publisher", "prepare_parsed_event": "telethon"}
 __all__ = ["EventPublisher", "prepare_parsed_event"]
 
 

@@ -25,9 +25,9 @@ from typing import Any
 import msgspec
 
 from graphwriter.errors import BadEvent, ConfigError
+from graphwriter.events.wire import plain, shown
 from graphwriter.producers.desktopchat import Chat, Message
 from graphwriter.producers.jsonfile import JsonFile, Rejected, decoding, opened, raised
-from graphwriter.wire import plain, shown
 
 _ESCAPE = re.compile(rb"\\(?:x(?=[0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _DOCUMENT_ID = re.compile(rb'("document_id":\s*)[^"\s][^\n]*')

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from graphwriter import times
 from graphwriter.errors import BadEvent
+from graphwriter.events import times
+from graphwriter.events.telegram import Peer
+from graphwriter.events.wire import shown
 from graphwriter.producers.identity import identity, wired
-from graphwriter.telegram import Peer
-from graphwriter.wire import shown
 
 # Desktop's types of chats, and the kind of peer that each is to Telegram.
 KINDS = {

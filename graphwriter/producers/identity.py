@@ -9,7 +9,7 @@ import uuid
 from functools import lru_cache
 from typing import Any
 
-from graphwriter.telegram import Peer
+from graphwriter.events.telegram import Peer
 
 
 def identity(tenant: str, chat: int, message: int, occurred_at: str) -> dict[str, Any]:

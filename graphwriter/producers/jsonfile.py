@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from graphwriter.errors import BadEvent, ConfigError
-from graphwriter.wire import plain, refusal
+from graphwriter.events.wire import plain, refusal
 
 CHUNK = 1 << 18  # bytes a read: enough that the cost of a read vanishes
 VALUE_LIMIT = 1 << 24  # bytes of one value; a Telegram message is far below 1 MiB

@@ -11,9 +11,9 @@ import msgspec
 import orjson
 
 from graphwriter.errors import BadEvent, ConfigError, Unavailable
+from graphwriter.events.wire import PostParsedEventV1
 from graphwriter.stream.client import Client, connect, translated
 from graphwriter.stream.consumer import Stream
-from graphwriter.wire import PostParsedEventV1
 
 BUFFER = 4 * 1024 * 1024  # bytes held back at most, and one event above
 TRIM_EVERY = 10  # parts of `maxlen`: how much is added between two looks at the length

@@ -27,8 +27,8 @@ from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool
 
 from graphwriter.errors import ConfigError, GraphwriterError, Unavailable
-from graphwriter.links import safe
 from graphwriter.stream import topology
+from graphwriter.urls import safe
 
 Client = redis.Redis
 

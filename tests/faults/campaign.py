@@ -29,14 +29,14 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import neo4j  # noqa: E402
 import redis  # noqa: E402
-from fix_proxy import Proxy  # noqa: E402
-from model import Model, assert_same, read_graph  # noqa: E402
 from nemesis import FAULTS, GROUP, STREAM, Field, schedule  # noqa: E402
-from product import digest  # noqa: E402
+from support.model import Model, assert_same, read_graph  # noqa: E402
+from support.product import digest  # noqa: E402
+from support.proxy import Proxy  # noqa: E402
 
 from graphwriter import status  # noqa: E402
 from graphwriter.embedded import Neo4j, Valkey  # noqa: E402
-from graphwriter.producers import demo  # noqa: E402
+from graphwriter.producers.demo import demo  # noqa: E402
 from graphwriter.stream import DeadLetters  # noqa: E402
 
 LEAST = 6  # faults of a run that time ends, on however slow a machine

@@ -21,13 +21,15 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent.parent)]
 
-from cases import CASES  # noqa: E402
+from support.cases import CASES  # noqa: E402
 
 from graphwriter import events  # noqa: E402
 from graphwriter.errors import BadEvent, GraphwriterError  # noqa: E402
-from graphwriter.producers import demo, desktop, dump, lines  # noqa: E402
-from graphwriter.producers.entries import form_a  # noqa: E402
-from graphwriter.producers.positions import Positions  # noqa: E402
+from graphwriter.producers import desktop, lines  # noqa: E402
+from graphwriter.producers.demo import demo  # noqa: E402
+from graphwriter.producers.demo.entries import form_a  # noqa: E402
+from graphwriter.producers.telethon import dump  # noqa: E402
+from graphwriter.producers.telethon.positions import Positions  # noqa: E402
 
 NOW = 1_800_000_000_000
 FILES_EVERY = 200  # one case in so many is a whole file: it takes as much longer

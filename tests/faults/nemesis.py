@@ -15,12 +15,12 @@ from typing import IO, Any
 
 import psutil
 import redis
-from fix_proxy import Proxy
+from support.proxy import Proxy
 
 from graphwriter.config import load
 from graphwriter.embedded import Neo4j, Valkey
-from graphwriter.pool import Pool
 from graphwriter.stream import Stream
+from graphwriter.worker.pool import Pool
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 CLAIM_IDLE = 8.0  # seconds

@@ -22,12 +22,12 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import psutil  # noqa: E402
 import redis  # noqa: E402
-from waits import until  # noqa: E402
+from support.waits import until  # noqa: E402
 
 from graphwriter import status  # noqa: E402
 from graphwriter.embedded import Neo4j, Valkey  # noqa: E402
-from graphwriter.producers import demo  # noqa: E402
-from graphwriter.producers.entries import Fields  # noqa: E402
+from graphwriter.producers.demo import demo  # noqa: E402
+from graphwriter.producers.demo.entries import Fields  # noqa: E402
 from graphwriter.stream import Stream  # noqa: E402
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"

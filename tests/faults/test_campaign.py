@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from campaign import LEAST, run
-from fix_servers import folder
+from support.servers import folder
 
 
 @pytest.fixture

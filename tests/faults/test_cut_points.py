@@ -23,16 +23,16 @@ from typing import Any
 import neo4j
 import pytest
 import redis
-from cases import BASE
-from fix_neo4j import Server
-from fix_proxy import Proxy
-from model import Model, assert_same, read_graph
-from product import digest
+from support.cases import BASE
+from support.model import Model, assert_same, read_graph
+from support.neo4j import Server
+from support.product import digest
+from support.proxy import Proxy
 
 from graphwriter import status
 from graphwriter.graph import Graph, schema
 from graphwriter.stream import DeadLetters, Stream
-from graphwriter.writer import Writer
+from graphwriter.worker.writer import Writer
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 LINKS = ("neo4j", "valkey")

@@ -13,15 +13,15 @@ from typing import Any
 
 import neo4j
 import pytest
-from fix_exporter import counted
-from fix_neo4j import embedded_version
-from fix_servers import folder, started
 from neo4j.exceptions import IncompleteCommit, Neo4jError, ServiceUnavailable
+from support.exporter import counted
+from support.neo4j import embedded_version
+from support.servers import folder, started
 
-from graphwriter.counts import Counts
 from graphwriter.embedded import Neo4j
 from graphwriter.graph import Graph
 from graphwriter.graph.failures import Failure, classify, line
+from graphwriter.worker.counts import Counts
 
 PASSWORD = "right-one"
 Provoke = Callable[[neo4j.Driver], None]

@@ -13,14 +13,14 @@ from typing import Any
 import neo4j
 import pytest
 import redis
-from fix_proxy import Proxy
-from waits import until
+from support.proxy import Proxy
+from support.waits import until
 
 from graphwriter import status
 from graphwriter.config import load
-from graphwriter.pool import Pool
-from graphwriter.producers.entries import form_a
+from graphwriter.producers.demo.entries import form_a
 from graphwriter.stream import DeadLetters, Stream
+from graphwriter.worker.pool import Pool
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 OUTAGES = 3

@@ -11,17 +11,17 @@ from typing import Any
 import neo4j
 import pytest
 import redis
-from cases import BASE, CASES, a
-from model import Model, assert_same, read_graph
 from nemesis import HOOKS
-from product import decode, digest
-from waits import until
+from support.cases import BASE, CASES, a
+from support.model import Model, assert_same, read_graph
+from support.product import decode, digest
+from support.waits import until
 
 from graphwriter import status
 from graphwriter.config import load
-from graphwriter.pool import Pool
-from graphwriter.producers import demo
+from graphwriter.producers.demo import demo
 from graphwriter.stream import DeadLetters, Stream
+from graphwriter.worker.pool import Pool
 
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 FATAL = "this one ends its worker"

@@ -1,0 +1,1 @@
+"""Posts of PostgreSQL written to the graph, by several processes, resumable at a checkpoint."""

@@ -1,0 +1,37 @@
+"""What an event is: its two forms on the wire, and what it means. Pure."""
+
+from __future__ import annotations
+
+from graphwriter.events.facets import (
+    Address,
+    Author,
+    Endpoint,
+    Event,
+    Forward,
+    Post,
+    Reply,
+    day,
+    decode,
+    digest,
+    from_values,
+    latest,
+    normalise,
+)
+from graphwriter.events.wire import PostParsedEventV1
+
+__all__ = [
+    "Address",
+    "Author",
+    "Endpoint",
+    "Event",
+    "Forward",
+    "Post",
+    "PostParsedEventV1",
+    "Reply",
+    "day",
+    "decode",
+    "digest",
+    "from_values",
+    "latest",
+    "normalise",
+]

@@ -1,0 +1,285 @@
+"""What an event means: an address, and up to four registers with a version each.
+
+Pure: the same entry gives the same `Event` everywhere, whichever form it came in. Ids are marked,
+times are integer microseconds since 1970, empty names are None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from graphwriter.errors import BadEvent
+from graphwriter.events import peers, telegram, times, wire
+from graphwriter.events.wire import PostParsedEventV1, shown
+
+ID_LIMIT = 2000  # bytes; Neo4j cannot index much more, and answers as if the store were broken
+DAY = 86_400_000  # milliseconds
+SHORT = 200  # characters; an author of more is not worth the memory to remember
+LAST = 2**42 - 1  # milliseconds since 1970: with 21 bits of digest a version has 63 bits, till 2109
+
+Address = tuple[int, int]  # (marked id of the chat, message id)
+Endpoint = tuple[str, str]  # (id, type) of a forward source or an author
+
+
+class Post(NamedTuple):
+    """The post's own register: what its node carries. None removes the property."""
+
+    version: int
+    post_id: str
+    channel_id: str
+    tenant_id: str
+    posted_at: int | None
+    views_count: int | None
+    forwards_count: int | None
+    reactions_count: int | None
+    has_media: bool | None
+    is_edited: bool | None
+    telegram_post_url: str | None
+    content_hash: str | None
+    text: str | None
+
+
+class Forward(NamedTuple):
+    """Where the post was forwarded from; `source` and `target` None where it does not say."""
+
+    version: int
+    source: Endpoint | None
+    target: Address | None
+    date: int | None
+    message_id: int | None
+    name: str | None
+
+
+class Reply(NamedTuple):
+    """What the post replies to; `target` None for no reply, also within a thread."""
+
+    version: int
+    target: Address | None
+    thread_id: int | None
+
+
+class Author(NamedTuple):
+    """Who wrote the post: `name` labels the author, `signature` is what the post shows."""
+
+    version: int
+    author: Endpoint | None
+    name: str | None
+    signature: str | None
+
+
+class Event(NamedTuple):
+    """One event, ready to be folded. A facet that it does not speak for is None."""
+
+    address: Address
+    tenant_id: str
+    post: Post
+    forward: Forward | None
+    reply: Reply | None
+    author: Author | None
+
+
+def decode(fields: Mapping[bytes, bytes], now: int, tenant: str | None = None) -> Event:
+    """Return the event of a stream entry's `fields`.
+
+    Args:
+        now: the later of this machine's clock and the time in the entry's id, in milliseconds
+            since 1970. An event that claims to be more than a day later is refused.
+        tenant: refuse the events of every other tenant. None takes all.
+
+    Raises:
+        BadEvent: the event can never be written.
+    """
+    return normalise(wire.decode(fields), now, tenant)
+
+
+def from_values(values: Mapping[str, Any], now: int) -> Event:
+    """Return the event of a mapping as in form (a); errors are those of `decode`."""
+    return normalise(wire.from_values(values), now)
+
+
+def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> Event:
+    """Return what `event` means; arguments and errors are those of `decode`."""
+    if event.schema_version != "v1":
+        raise wire.unknown_version(event.schema_version)
+    if tenant is not None and event.tenant_id != tenant:
+        raise BadEvent("tenant", f"tenant_id is {shown(event.tenant_id)}, this writes {tenant!r}")
+    _indexable("post_id", event.post_id)
+    occurred = times.micros("occurred_at", event.occurred_at) // 1000
+    if occurred < 0:
+        raise BadEvent("occurred_at", f"occurred_at is {shown(event.occurred_at)}, before 1970")
+    if occurred > _last(now):
+        raise BadEvent(
+            "occurred_at",
+            f"occurred_at is {shown(event.occurred_at)}, more than a day ahead of the clock",
+        )
+    address = (peers.marked("tg_channel_id", event.tg_channel_id), _message_id(event))
+    base = occurred << 21
+    posted = None if event.posted_at is None else times.micros("posted_at", event.posted_at)
+    values = (
+        event.post_id,
+        event.channel_id,
+        event.tenant_id,
+        posted,
+        event.views_count,
+        event.forwards_count,
+        event.reactions_count,
+        event.has_media,
+        event.is_edited,
+        event.telegram_post_url,
+        event.content_hash,
+        event.text,
+    )
+    post: Post = _new(Post, (base | digest(values), *values))
+    return Event(
+        address,
+        event.tenant_id,
+        post,
+        _forward(event, address, base),
+        _reply(event, address, base),
+        _author(event, address[0], base),
+    )
+
+
+def latest(now: int) -> int:
+    """Return the highest version that an event can have; `now` is that of `decode`."""
+    return _last(now) << 21 | 2**21 - 1
+
+
+def day(version: int) -> int:
+    """Return the day of a version, counted since 1970."""
+    return (version >> 21) // DAY
+
+
+def _last(now: int) -> int:
+    return min(now + DAY, LAST)
+
+
+_new: Any = tuple.__new__  # a named tuple's own is a function of Python's, three times as slow
+_encode = msgspec.json.Encoder().encode
+
+
+def digest(values: tuple[Any, ...]) -> int:
+    """Return 21 bits that settle a tie of two facets of one millisecond, the same everywhere."""
+    return int.from_bytes(blake2b(_encode(values), digest_size=3).digest()) >> 3
+
+
+_NO_FORWARD, _NO_REPLY = digest((None,) * 5), digest((None,) * 3)
+
+
+def _forward(event: PostParsedEventV1, own: Address, base: int) -> Forward | None:
+    peer_id, chat_id = event.forward_from_peer_id, event.forward_from_chat_id
+    message_id, date = event.forward_from_message_id, event.forward_date
+    name = event.forward_from_name
+    if (
+        peer_id is UNSET
+        and chat_id is UNSET
+        and message_id is UNSET
+        and date is UNSET
+        and name is UNSET
+    ):
+        return None
+    if peer_id is chat_id is message_id is date is name is None:
+        return Forward(base | _NO_FORWARD, None, None, None, None, None)
+    peer = peers.peer("forward_from_peer_id", peer_id)
+    chat = peers.chat("forward_from_chat_id", chat_id, peer)
+    message = None if message_id is UNSET else message_id
+    when = None if date is UNSET or date is None else times.micros("forward_date", date)
+    label = None if name is UNSET else name or None
+    source: Endpoint | None = None
+    if peer is not None:
+        source = (str(peer.id), peer.kind)
+    elif chat is not None:
+        kind, bare = telegram.peer(chat)
+        source = (str(bare), kind)
+    elif label is not None:
+        _indexable("forward_from_name", label)
+        source = (label, "hidden")
+    where = chat
+    if where is None and peer is not None and peer.kind != "user":
+        where = peer.marked
+    target = None if where is None or message is None else (where, message)
+    if target == own:
+        raise BadEvent("self_link", f"the post {own} says that it forwards itself")
+    marked = None if peer is None else peer.marked
+    version = base | digest((marked, chat, message, when, label))
+    return Forward(version, source, target, when, message, label)
+
+
+def _reply(event: PostParsedEventV1, own: Address, base: int) -> Reply | None:
+    message, chat_id, thread = (
+        event.reply_to_message_id,
+        event.reply_to_chat_id,
+        event.thread_id,
+    )
+    if message is UNSET and chat_id is UNSET and thread is UNSET:
+        return None
+    if message is chat_id is thread is None:
+        return Reply(base | _NO_REPLY, None, None)
+    to = None if message is UNSET else message
+    chat = peers.chat("reply_to_chat_id", chat_id, None)
+    thread_id = None if thread is UNSET else thread
+    target = None if to is None else (own[0] if chat is None else chat, to)
+    if target == own:
+        raise BadEvent("self_link", f"the post {own} says that it replies to itself")
+    return Reply(base | digest((to, chat, thread_id)), target, thread_id)
+
+
+def _author(event: PostParsedEventV1, channel: int, base: int) -> Author | None:
+    peer, name, kind = event.author_peer_id, event.author_name, event.author_type
+    if peer is UNSET and name is UNSET and kind is UNSET:
+        return None
+    signature = None if name is UNSET else name or None
+    said = None if kind is UNSET else kind or None  # form (b) has no null of a text
+    size = len(signature or "") + len(said or "") + (len(peer) if isinstance(peer, str) else 0)
+    tie, author, label = (_same_author if size <= SHORT else _author_of)(
+        channel, peer, signature, said
+    )
+    return Author(base | tie, author, label, signature)
+
+
+def _author_of(
+    channel: int,
+    peer_id: wire.PeerV1 | int | str | UnsetType | None,
+    name: str | None,
+    kind: str | None,
+) -> tuple[int, Endpoint | None, str | None]:
+    """Return the digest, the author and the label."""
+    peer = peers.peer("author_peer_id", peer_id)
+    author: Endpoint | None = None
+    label = name
+    if peer is not None:
+        author = (str(peer.id), peer.kind)
+        if peer.kind != "user":
+            label = None  # one channel's posts are signed by many, one signs in many ways
+    elif name is not None:
+        _indexable("author_name", name)
+        author = (f"{channel}:{name}", "signature")
+    marked = None if peer is None else peer.marked
+    return digest((marked, name, kind)), author, label
+
+
+# Few write most posts.
+_same_author = lru_cache(maxsize=1024)(_author_of)
+
+
+def _message_id(event: PostParsedEventV1) -> int:
+    one, twin = event.telegram_message_id, event.tg_message_id
+    if one is None:
+        one = twin
+    elif twin is not None and twin != one:
+        raise BadEvent("wrong_type", f"telegram_message_id is {one}, but tg_message_id is {twin}")
+    if one is None:
+        raise BadEvent("missing_field", "telegram_message_id is required and not there")
+    return one
+
+
+def _indexable(name: str, value: str) -> None:
+    # Four bytes a character is the most that UTF-8 takes: short values need no encoding.
+    if len(value) * 4 > ID_LIMIT and (size := len(value.encode())) > ID_LIMIT:
+        raise BadEvent("id_too_long", f"{name} has {size} bytes, at most {ID_LIMIT} can be indexed")

@@ -1,0 +1,1 @@
+"""Made-up posts for the demo and the bench."""

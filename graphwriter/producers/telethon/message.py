@@ -1,0 +1,239 @@
+"""A message of Telethon as an event.
+
+Pure, and by shape alone: it takes the objects of any version of Telethon and what `to_dict` and
+`to_json` make of them, so telethon itself is not needed. What is read, and what Telegram means by
+it, is in the comments; docs/producers.md has it as a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from graphwriter.errors import BadEvent
+from graphwriter.events import times
+from graphwriter.events.telegram import Peer
+from graphwriter.events.wire import refusal, shown
+from graphwriter.producers.identity import identity, wired
+from graphwriter.producers.telethon.shapes import AnyPeer, Forward, Message, Reply
+
+_NO_MEDIA = ("MessageMediaEmpty", "MessageMediaWebPage")  # the preview of a link is the text's
+
+
+class Names(NamedTuple):
+    """What Telethon knows beside the message, from what came with it."""
+
+    forward: str | None = None
+    sender: str | None = None
+    username: str | None = None
+
+
+UNKNOWN = Names()
+
+
+def prepare_parsed_event(
+    message: Any,
+    *,
+    tenant_id: str = "telethon",
+    channel_id: str | None = None,
+    post_id: str | None = None,
+    username: str | None = None,
+    occurred_at: datetime | str | float | None = None,
+) -> dict[str, Any] | None:
+    """Return the event of a Telethon message, ready for `EventPublisher.publish`.
+
+    None for what is no post: a service message or an empty one. The event speaks for its forward,
+    its reply and its author, so an edited message clears what is gone.
+
+    Args:
+        message: a `Message`, or what its `to_dict` or `to_json` gave as a mapping.
+        channel_id, post_id: your own ids; None: made from Telegram's, the same every time.
+        username: the chat's, for the link to the post; None: what Telethon knows.
+        occurred_at: what decides which of two events is newer; None: when it was last edited, else
+            posted. Views and reactions change without a time of their own, so who publishes one
+            message again for them gives the time at which it was fetched.
+
+    Raises:
+        BadEvent: it is no message, or a field has a value that it cannot have.
+    """
+    read = _read(message)
+    if not isinstance(message, Mapping):
+        read.kind = _kind(message)
+    known = _names(message)._replace(**({"username": username} if username else {}))
+    event = event_of(read, tenant_id, known, _time("occurred_at", occurred_at))
+    if event is not None:
+        ours = {"channel_id": channel_id, "post_id": post_id}
+        event.update({name: value for name, value in ours.items() if value is not None})
+    return event
+
+
+def event_of(
+    message: Message, tenant: str, known: Names = UNKNOWN, occurred: int | None = None
+) -> dict[str, Any] | None:
+    """Return the event of a message that is read already; otherwise as `prepare_parsed_event`."""
+    if message.kind == "MessageEmpty":
+        return None
+    if message.kind == "MessageService" or message.action is not None:
+        return None
+    own = _chat(message)
+    posted, edited = _time("date", message.date), _time("edit_date", message.edit_date)
+    if posted is None:
+        raise BadEvent("missing_field", "date is not there")
+    if edited is not None and edited < posted:
+        edited = None
+    if occurred is None:
+        occurred = posted if edited is None else edited
+    username = (known.username or "").lstrip("@")
+    results = None if message.reactions is None else message.reactions.results
+    return {
+        **identity(tenant, own.marked, message.id, times.iso(occurred)),
+        "posted_at": times.iso(posted),
+        "text": message.message or "",
+        "has_media": message.media is not None and _kind(message.media) not in _NO_MEDIA,
+        # A reaction counts as an edit to Telegram, which hides it then.
+        "is_edited": edited is not None and not message.edit_hide,
+        "views_count": message.views,
+        "forwards_count": message.forwards,
+        "reactions_count": None if results is None else sum(each.count for each in results),
+        "telegram_post_url": (
+            f"https://t.me/{username}/{message.id}" if username and own.kind == "channel" else None
+        ),
+        **_forward(message.fwd_from, known),
+        **_reply(message, own),
+        **_author(message, own, known),
+    }
+
+
+def _read(message: Any) -> Message:
+    try:
+        return msgspec.convert(message, Message, from_attributes=True)
+    except msgspec.ValidationError as error:
+        values = message if isinstance(message, Mapping) else getattr(message, "__dict__", {})
+        raise refusal(error, values) from None
+
+
+def _kind(value: Any) -> str:
+    """Return the name of a TL object's class, which a mapping has under `_`."""
+    return str(value.get("_")) if isinstance(value, Mapping) else type(value).__name__
+
+
+def _names(message: Any) -> Names:
+    if isinstance(message, Mapping):
+        return UNKNOWN
+    forward = getattr(message, "forward", None)
+    chat = getattr(message, "chat", None)
+    return Names(
+        _name(getattr(forward, "chat", None)) or _name(getattr(forward, "sender", None)),
+        _name(getattr(message, "sender", None)),
+        _text(chat, "username"),
+    )
+
+
+def _name(entity: Any) -> str | None:
+    """Return the title of a chat or channel, the names of a user."""
+    if title := _text(entity, "title"):
+        return title
+    parts = (_text(entity, "first_name"), _text(entity, "last_name"))
+    return " ".join(part for part in parts if part) or None
+
+
+def _text(entity: Any, name: str) -> str | None:
+    value = getattr(entity, name, None)
+    return value if isinstance(value, str) else None
+
+
+def _peer(name: str, given: AnyPeer) -> Peer | None:
+    if given is None:
+        return None
+    if isinstance(given, int):
+        return Peer("user", given)
+    ids = (("user", given.user_id), ("chat", given.chat_id), ("channel", given.channel_id))
+    found = [Peer(kind, bare) for kind, bare in ids if bare is not None]
+    if len(found) != 1:
+        raise BadEvent("wrong_type", f"{name} is no peer: expected one of user, chat, channel")
+    return found[0]
+
+
+def _chat(message: Message) -> Peer:
+    """Return the chat that the message is in."""
+    own = _peer("peer_id", message.peer_id)
+    if own is not None:
+        return own
+    own, sender = _peer("to_id", message.to_id), _peer("from_id", message.from_id)
+    if own is None:
+        of = "" if message.kind is None else f" of a {shown(message.kind)}"
+        raise BadEvent("missing_field", f"peer_id{of} is not there")
+    # In old layers a private message was addressed to us; the chat is the other one's.
+    return sender if own.kind == "user" and sender is not None and not message.out else own
+
+
+def _forward(header: Forward | None, known: Names) -> dict[str, Any]:
+    header = header or Forward()
+    source = _peer("fwd_from.from_id", header.from_id)
+    if header.channel_id is not None:
+        source = Peer("channel", header.channel_id)  # and `from_id` is who signed there
+    where, number = None, header.channel_post
+    saved = _peer("fwd_from.saved_from_peer", header.saved_from_peer)
+    # Where it was forwarded from is the source post only if Telegram names no other. A private
+    # chat cannot be told from a channel here, and beside a hidden forwarder it would be the source.
+    hidden = source is None and header.from_name is not None
+    if number is None and saved is not None and saved.kind != "user" and not hidden:
+        where, number = saved.marked, header.saved_from_msg_id
+    date = _time("fwd_from.date", header.date)
+    return {
+        "forward_from_peer_id": wired(source),
+        "forward_from_chat_id": where,
+        "forward_from_message_id": number,
+        "forward_date": None if date is None else times.iso(date),
+        "forward_from_name": header.from_name or known.forward,
+    }
+
+
+def _reply(message: Message, own: Peer) -> dict[str, Any]:
+    """Return the reply facet: a plain post in a topic says which topic and is no reply."""
+    header = message.reply_to or Reply(reply_to_msg_id=message.reply_to_msg_id)
+    to, thread = header.reply_to_msg_id, header.reply_to_top_id
+    chat = _peer("reply_to_peer_id", header.reply_to_peer_id)
+    if chat == own:
+        chat = None
+    if header.forum_topic and chat is None:
+        thread = to if thread is None else thread
+        to = None if to == thread else to
+    if header.reply_to_scheduled or (chat is not None and chat.kind == "user"):
+        to = None  # ids of scheduled messages are others; a private chat's is read as a channel's
+    return {
+        "reply_to_message_id": to,
+        "reply_to_chat_id": None if chat is None or to is None else chat.marked,
+        "thread_id": thread,
+    }
+
+
+def _author(message: Message, own: Peer, known: Names) -> dict[str, Any]:
+    peer = _peer("from_id", message.from_id)
+    # Who posts in a channel is the channel; in a private chat only the other one is left unnamed.
+    # A supergroup's anonymous admin is the group itself, or nobody in older layers.
+    if peer is None and (message.post or (own.kind == "user" and not message.out)):
+        peer = own
+    name = message.post_author
+    if peer is not None and peer.kind == "user":
+        name = known.sender or name
+    unnamed = None if not name else "signature"
+    return {
+        "author_peer_id": wired(peer),
+        "author_name": name,
+        "author_type": unnamed if peer is None else peer.kind,
+    }
+
+
+def _time(name: str, value: Any) -> int | None:
+    """Return microseconds since 1970 of a datetime, ISO text or seconds."""
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        value = value.isoformat()
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BadEvent("wrong_type", f"{name} is {shown(value)}, expected a time")
+    return times.micros(name, value)

@@ -1,0 +1,1 @@
+"""A graph compared with a source of events, and repaired."""

@@ -1,0 +1,151 @@
+"""Where an audit takes from what ought to be in the graph: events, one after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from graphwriter import events
+from graphwriter.database import Database
+from graphwriter.errors import BadEvent
+from graphwriter.events import Event
+from graphwriter.producers import lines
+from graphwriter.stream import DeadLetters, Stream
+from graphwriter.stream.trim import retained
+
+
+class Item(NamedTuple):
+    """One event of a source, or why there is none, and its place: a line, an entry's id, a post."""
+
+    place: str
+    event: Event | BadEvent
+    in_flight: bool = False  # it is on its way into the graph, and may not be there yet
+
+
+class Source(Protocol):
+    """A source of truth, read once from its beginning, in the memory of a page.
+
+    `exact`: it holds the very events that were written. Else it holds posts whose time is their
+    own, so that the graph may hold the same of another time.
+    """
+
+    exact: bool
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield the items; blocks on reading, raises `ConfigError` or `Unavailable`."""
+        ...
+
+    def dead(self, places: set[str]) -> set[str]:  # noqa: ARG002 - of those that have letters
+        """Return which of these places are dead letters, and so are in no graph: here none."""
+        return set()
+
+
+class StreamSource(Source):
+    """The entries that a stream still holds."""
+
+    exact = True
+
+    def __init__(self, stream: Stream, tenant: str | None = None) -> None:
+        self._stream, self._tenant = stream, tenant
+        self._letters = DeadLetters(stream.client, stream.name, stream.group)
+        self._dead: set[str] = set()  # source ids of those that can be decoded, which are few
+        self._read: str | None = None
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield the entries, oldest first, up to the one that is the last at the start."""
+        for entry, in_flight in retained(self._stream):
+            clock = max(_now(), entry.time)
+            event = _decoded(entry.fields, clock, self._tenant)
+            yield Item(entry.id.decode(), event, in_flight)
+
+    def dead(self, places: set[str]) -> set[str]:
+        """Look through the dead letters; called only where something differs."""
+        for letter in self._letters.list(after=self._read):
+            self._read = letter.id
+            if letter.reason in _DECODED:
+                self._dead.add(letter.source_id)
+        return places & self._dead
+
+
+_DECODED = ("post_id_taken", "refused", "deliveries")  # why the writing itself makes dead letters
+
+
+class FileSource(Source):
+    """A file of events, one on a line, plain or gzipped."""
+
+    exact = True
+
+    def __init__(self, path: str, tenant: str | None = None) -> None:
+        self._path, self._tenant = path, tenant
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield the lines; raises ConfigError, with its line, where the file cannot be read on."""
+        checked = False
+        for number, line in lines.numbered(self._path):
+            if not checked:
+                lines.check_first(line, self._path)
+                checked = True
+            yield Item(f"line {number}", _decoded({b"data": line}, _now(), self._tenant))
+
+
+class PostsSource(Source):
+    """Posts whose events are made here: of an export or a dump."""
+
+    exact = False
+
+    def __init__(self, posts: Iterable[dict[str, Any]], rejected: list[Item]) -> None:
+        self._posts, self._rejected = posts, rejected
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield the posts, and what could not be read on the way as soon as it is known."""
+        for values in self._posts:
+            yield from self._taken()
+            place = f"post {values['tg_channel_id']}/{values['telegram_message_id']}"
+            try:
+                yield Item(place, events.from_values(values, _now()))
+            except BadEvent as error:
+                yield Item(place, error)
+        yield from self._taken()
+
+    def _taken(self) -> Iterator[Item]:
+        while self._rejected:
+            yield self._rejected.pop(0)
+
+
+class DatabaseSource(Source):
+    """The posts of a PostgreSQL, whose time is `updated_at`, else `posted_at`."""
+
+    exact = False
+
+    def __init__(self, database: Database, tenant: str | None = None) -> None:
+        self._database, self._tenant = database, tenant
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield the selected posts, in the order of their keys."""
+        for row in self._database.posts():
+            event = row.error or _decoded({b"data": row.data}, _now(), self._tenant)
+            yield Item(f"post {row.id}", event)
+
+
+def export(read: Callable[..., Iterator[dict[str, Any]]], path: str, tenant: str) -> PostsSource:
+    """Return the posts of an export or a dump, by the `events` that `import` reads it with."""
+    rejected: list[Item] = []
+    posts = read(
+        Path(path),
+        tenant=tenant,
+        rejected=lambda place, error: rejected.append(Item(place, error)),
+    )
+    return PostsSource(posts, rejected)
+
+
+def _decoded(fields: dict[bytes, bytes], clock: int, tenant: str | None) -> Event | BadEvent:
+    try:
+        return events.decode(fields, clock, tenant)
+    except BadEvent as error:
+        return error
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

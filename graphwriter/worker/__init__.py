@@ -1,0 +1,1 @@
+"""One process that writes: its loop, its heartbeat, and the pool of them."""

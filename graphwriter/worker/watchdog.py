@@ -1,0 +1,94 @@
+"""The event listener that ends stuck workers; supervisord starts them again.
+
+supervisord knows whether a process is there, not whether it gets on. Every five seconds this looks
+at the heartbeats: a worker whose loop has not moved for too long gets SIGABRT, which prints where
+it is stuck, and if that does not end it SIGKILL.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from graphwriter.worker.heartbeat import add_kills, read_all
+
+log = logging.getLogger("graphwriter")
+
+GRACE = 10.0  # seconds between SIGABRT and SIGKILL
+
+
+def run(directory: Path, patience: float) -> None:
+    """Serve supervisord's events on standard input and output until they end.
+
+    Args:
+        patience: seconds without progress after which a worker is ended.
+    """
+    from xmlrpc.client import Fault
+
+    from supervisor import childutils
+
+    rpc = childutils.getRPCInterface(os.environ)
+    counted: set[int] = set()  # it may take more than one look until a worker is gone
+    while True:
+        try:
+            headers, _ = childutils.listener.wait()
+        except (EOFError, ValueError):
+            return  # supervisord is gone
+        if headers["eventname"].startswith("TICK"):
+            try:
+                programs = rpc.supervisor.getAllProcessInfo()
+            except Fault:
+                return  # supervisord is shutting down, and answers nothing more
+            running = {info["pid"] for info in programs if info["pid"]}
+            ended = set(sweep(directory, patience, running, time.monotonic()))
+            if fresh := ended - counted:
+                add_kills(directory, len(fresh))
+            counted = ended
+        childutils.listener.ok()
+
+
+def sweep(directory: Path, patience: float, running: set[int], now: float) -> list[int]:
+    """End the workers among `running` without progress for `patience` seconds; return their ids.
+
+    `now` is the monotonic clock, so that a clock that is set, or a machine that slept, ends nobody.
+    """
+    ended = []
+    for state in read_all(directory):
+        stuck = now - state.clock
+        if stuck < patience or state.pid not in running or not state.there:
+            continue
+        number = signal.SIGABRT if stuck < patience + GRACE else signal.SIGKILL
+        log.error(
+            "%s (process %d) got stuck %.0f s ago while %s: %s",
+            state.consumer, state.pid, stuck, state.doing, number.name,
+        )  # fmt: skip
+        with suppress(ProcessLookupError):
+            os.kill(state.pid, number)
+        ended.append(state.pid)
+    return ended
+
+
+def expected(directory: Path) -> int | None:
+    """Return how many workers the last pool in `directory` was to have; None: there was none."""
+    last = max(read_all(directory), key=lambda state: state.started, default=None)
+    return None if last is None else last.pool
+
+
+def wrong(directory: Path, patience: float, workers: int, now: float) -> list[str]:
+    """Return a line for each of `workers` that is gone or has not got on for `patience` seconds.
+
+    One that waits for a server gets on: it could do no better if it were started again.
+    """
+    there = [state for state in read_all(directory) if state.there]
+    lines = [
+        f"{state.consumer} got stuck {now - state.clock:.0f} s ago while {state.doing}"
+        for state in there
+        if now - state.clock >= patience
+    ]
+    if len(there) < workers:
+        lines.append(f"{len(there)} of {workers} workers are alive in {directory}")
+    return lines

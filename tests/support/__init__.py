@@ -1,0 +1,1 @@
+"""What more than one test uses: servers, a model of the graph, made-up posts, waiting."""

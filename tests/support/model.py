@@ -1,0 +1,300 @@
+"""The graph contract in memory, written from the contract alone without a look at the package."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from support.cases import KIND, LINKS, NODES, REGISTERS, REQUIRED, TABLES
+
+if TYPE_CHECKING:
+    from neo4j import Driver
+
+Fields = Mapping[Any, bytes | str]
+Address = tuple[int, int]
+Graph = dict[str, Any]
+Clock = Callable[[], float]
+Digest = Callable[[str, list[Any]], int]
+
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+CHANNELS_FROM = 10**12
+DECIMAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
+RFC_3339 = re.compile(r"([0-9-]{10})[Tt ]([0-9:]{8})(?:\.([0-9]+))?([Zz]|[+-][0-9:]{5})?")
+
+
+class Refused(Exception):
+    """An event that the contract refuses; its text is the reason in one word."""
+
+
+def as_bytes(value: bytes | str) -> bytes:
+    return value if isinstance(value, bytes) else value.encode(errors="surrogatepass")
+
+
+def utf8(value: bytes | str) -> str:
+    try:
+        return as_bytes(value).decode()
+    except UnicodeDecodeError:
+        raise Refused("bad_utf8") from None
+
+
+def json_value(text: str) -> Any:
+    """A JSON value whose numbers are decimals, as exact and as long as they were written."""
+    try:  # NaN and the infinities are no JSON, and no int either
+        return json.loads(text, parse_int=Decimal, parse_float=Decimal, parse_constant=int)
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        deep = isinstance(error, RecursionError)
+        raise Refused("too_deep" if deep else "not_json") from None
+
+
+def microseconds(text: str) -> int:
+    """Since 1970; digits after the sixth are cut as they are written."""
+    try:
+        if decimal := DECIMAL.fullmatch(text):
+            minus, seconds, digits = decimal.groups(default="")
+            since = int(f"{seconds[:30]}{digits[:6]:0<6}") * (-1 if minus else 1)
+        elif stamp := RFC_3339.fullmatch(text):
+            date, clock, digits, zone = stamp.groups(default="")
+            second = datetime.fromisoformat(f"{date}T{clock}{zone.upper() or 'Z'}")
+            since = (second - EPOCH) // MICROSECOND + int(f"{digits[:6]:0<6}")
+        else:
+            raise Refused("wrong_type")
+        return (EPOCH + since * MICROSECOND - EPOCH) // MICROSECOND
+    except (ValueError, OverflowError):
+        raise Refused("wrong_type") from None
+
+
+def moment(since: int | None) -> datetime | None:
+    return None if since is None else EPOCH + since * MICROSECOND
+
+
+def in_64_bits(number: int | Decimal) -> int:
+    if not -(1 << 63) <= number < 1 << 63:
+        raise Refused("integer_range")
+    return int(number)
+
+
+def marked(kind: str, bare: int) -> int:
+    return in_64_bits({"user": bare, "chat": -bare, "channel": -(CHANNELS_FROM + bare)}[kind])
+
+
+def unmarked(number: int) -> tuple[str, str]:
+    """Kind and bare id, as a source or an author is keyed."""
+    kind = "user" if number > 0 else "channel" if number < -CHANNELS_FROM else "chat"
+    return kind, str(abs(number) - (CHANNELS_FROM if kind == "channel" else 0))
+
+
+def normal(kind: str, value: Any) -> Any:
+    """A value that came in JSON, checked: a time is an integer then, a peer its marked id."""
+    match kind, value:
+        case (_, None) | ("boolean", bool()):
+            return value
+        case "text", str():
+            return utf8(value)
+        case "list", list() if all(isinstance(item, str) for item in value):
+            return [utf8(item) for item in value]
+        case ("integer" | "peer", Decimal()) if value.as_tuple().exponent == 0:
+            return in_64_bits(value)
+        case "time", str():
+            return microseconds(value)
+        case "time", Decimal() if -99 < value.adjusted() < 99:
+            return microseconds(f"{value:f}")
+        case "peer", str():
+            return normal("peer", json_value(utf8(value)) if value else None)
+        case "peer", dict():
+            ids = {k: normal("integer", value.get(f"{k}_id")) for k in ("user", "channel", "chat")}
+            given = [(kind, bare) for kind, bare in ids.items() if bare is not None]
+            if len(given) < 2 and all(bare > 0 for _, bare in given):
+                return marked(*given[0]) if given else None
+    raise Refused("wrong_type")
+
+
+def flat(kind: str, raw: bytes) -> Any:
+    """A flat field's value as a JSON object would hold it."""
+    text = utf8(raw)
+    if kind == "text" or (kind == "time" and text not in ("", "null")):
+        return text
+    if kind == "integer" and re.fullmatch("-?[0-9]+", text):
+        return Decimal(text)
+    if kind in ("list", "peer") and text:
+        return json_value(text)
+    return {"": None, "null": None, "true": True, "false": False}.get(text, text)
+
+
+def present(fields: Fields) -> dict[str, Any]:
+    """The known fields of an entry that are there, each checked on its own."""
+    raw = {as_bytes(name).decode(errors="replace"): as_bytes(v) for name, v in fields.items()}
+    if sum(len(name.encode()) + len(value) for name, value in raw.items()) > 1 << 20:
+        raise Refused("too_large")
+    if "data" in raw:
+        values = json_value(utf8(raw["data"]))
+    else:
+        values = {name: flat(KIND[name], raw[name]) for name in KIND.keys() & raw.keys()}
+    if not isinstance(values, dict):
+        raise Refused("wrong_type")
+    if isinstance(values.get("schema_version"), str) and values["schema_version"] != "v1":
+        raise Refused("schema_version")
+    return {name: normal(KIND[name], values[name]) for name in KIND.keys() & values.keys()}
+
+
+def decode(fields: Fields) -> tuple[Address, int, dict[str, list[Any]]]:
+    """Address, `occurred_at` and the values of the registers that an event speaks of."""
+    event = present(fields)
+    ids = {event[n] for n in ("telegram_message_id", "tg_message_id") if event.get(n) is not None}
+    if not ids or any(event.get(name) is None for name in REQUIRED):
+        raise Refused("missing_field")
+    chats = ("tg_channel_id", "reply_to_chat_id", "forward_from_chat_id")
+    if len(ids) > 1 or 0 in map(event.get, (*chats, "forward_from_peer_id", "author_peer_id")):
+        raise Refused("wrong_type")
+    event |= {n: None for n in ("forward_from_name", "author_name") if event.get(n) == ""}
+    for name, beside in zip(chats[1:], (None, event.get("forward_from_peer_id")), strict=True):
+        if (event.get(name) or 0) > 0:
+            chat = beside is not None and unmarked(beside)[0] == "chat"
+            event[name] = marked("chat" if chat else "channel", event[name])
+    spoken = {r: names for r, names in REGISTERS.items() if event.keys() & set(names)}
+    values = {r: [event.get(name) for name in names] for r, names in spoken.items()}
+    return (event["tg_channel_id"], ids.pop()), event["occurred_at"], values
+
+
+def links(post: Address, values: Mapping[str, list[Any]]) -> list[Any]:
+    """What a post's registers point to: source, source post, parent post, author."""
+    sender, chat, message, _, name = values.get("forward", [None] * 5)
+    parent, parent_chat, _ = values.get("reply", [None] * 3)
+    author, signature, _ = values.get("author", [None] * 3)
+    held_by = chat or (sender if (sender or 0) < 0 else None)
+    hidden = ("hidden", name) if name else None
+    signed = ("signature", f"{post[0]}:{signature}") if signature else None
+    return [
+        unmarked(sender or chat) if sender or chat else hidden,
+        (held_by, message) if held_by and message is not None else None,
+        (parent_chat or post[0], parent) if parent is not None else None,
+        unmarked(author) if author else signed,
+    ]
+
+
+def content_digest(register: str, values: list[Any]) -> int:
+    return int(blake2b(f"{register} {values}".encode()).hexdigest(), 16)
+
+
+class Model:
+    """Every post's registers, and the names that events gave to sources and authors."""
+
+    def __init__(self, clock: Clock | None = None, digest: Digest = content_digest) -> None:
+        self.clock, self.digest = clock or time.time, digest
+        self.posts: dict[Address, dict[str, tuple[tuple[int, int], list[Any]]]] = {}
+        self.names: dict[tuple[str, ...], set[str]] = {}
+
+    def apply(self, entry_fields: Fields, entry_id: str = "0-0") -> str | None:
+        """Record an entry's event, or say in one word why it is refused."""
+        try:
+            post, occurred_at, values = decode(entry_fields)
+        except Refused as refused:
+            return str(refused)
+        source, origin, parent, author = links(post, values)
+        newest = max(int(self.clock() * 1000), int(entry_id.split("-")[0])) * 1000
+        if post in (origin, parent):
+            return "self_link"
+        ids = (values["post"][0], source and source[1], author and author[1].partition(":")[2])
+        if any(len((text or "").encode()) > 2000 for text in ids):
+            return "id_too_long"
+        if not 0 <= occurred_at <= newest + timedelta(days=1) // MICROSECOND:
+            return "occurred_at"
+        forward_name, author_name = values.get("forward", [""])[-1], values.get("author", "  ")[1]
+        for side, end, name in (("source", source, forward_name), ("author", author, author_name)):
+            if end and name and (side == "source" or end[0] in ("user", "signature")):
+                self.names.setdefault((side, *end), set()).add(name)
+        held = self.posts.setdefault(post, {})
+        for register, new in values.items():
+            version = (occurred_at // 1000, self.digest(register, new))
+            if register not in held or version > held[register][0]:
+                held[register] = (version, new)
+        return None
+
+    def graph(self) -> Graph:
+        """The graph that every order of the applied events has to end in."""
+        graph: Graph = {table: kind() for table, kind in TABLES.items()}
+        graph["names"] = {key: {*names} for key, names in self.names.items()}
+        for post, held in self.posts.items():
+            values = {register: new for register, (_, new) in held.items()}
+            source, origin, parent, author = links(post, values)
+            given = dict(zip(REGISTERS["post"], values["post"], strict=True))
+            given |= {"posted_at": moment(given["posted_at"]), "text": None}
+            graph["messages"][post] = {n: value for n, value in given.items() if value is not None}
+            if source:
+                *_, message, date, name = values["forward"]
+                graph["forwards"][post] = (source, moment(date), message, name)
+                graph["sources"].add(source)
+            if origin:
+                graph["forward_posts"][post] = origin
+            if parent:
+                graph["replies"][post] = (parent, values["reply"][2])
+            if author:
+                graph["authored"][post] = (author, values["author"][1])
+                graph["authors"].add(author)
+            for target in filter(None, (origin, parent)):
+                graph["messages"].setdefault(target)
+        return graph
+
+
+def native(value: Any) -> Any:
+    """A property's value; a time of the driver's as a datetime in UTC."""
+    return value.to_native().astimezone(UTC) if hasattr(value, "to_native") else value
+
+
+def read_graph(driver: Driver, database: str = "neo4j") -> Graph:
+    """The graph of a database that nobody writes to, as `Model.graph` has it, with the `labels`
+    of sources and authors in place of `names`. Fails on what no graph may hold: a node or a link
+    twice, a node that nothing points to, an unknown label, type or property."""
+    graph: Graph = {table: kind() for table, kind in TABLES.items()} | {"labels": {}}
+    ends: dict[str, tuple[str, Any]] = {}
+    pointed_to = set()
+    query = "MATCH (n) RETURN elementId(n), labels(n), properties(n)"
+    for identity, labels, found in driver.execute_query(query, database_=database).records:
+        label = ":".join(sorted(labels))
+        assert label in NODES, f"unexpected labels: {labels} {found}"
+        table, required, optional = NODES[label]
+        assert {*required} <= found.keys() <= {*required, *optional}, f"{labels}: {found}"
+        assert all(type(found[n]) is int for n in found if n.endswith("version")), f"{found}"
+        key = (found[required[0]], found[required[1]])
+        assert key not in graph[table], f"twice: {labels} {key}"
+        ends[identity] = (label, key)
+        if table != "messages":
+            graph[table].add(key)
+            graph["labels"][table[:-1], *key] = found.get("name")
+        else:
+            given = {n: native(found[n]) for n in REGISTERS["post"] if n in found and n != "text"}
+            graph[table][key] = given or None
+    query = "MATCH (a)-[r]->(b) RETURN elementId(a), type(r), properties(r), elementId(b)"
+    for start, kind, found, end in driver.execute_query(query, database_=database).records:
+        assert kind in LINKS, f"unexpected type: {kind}"
+        table, label, names = LINKS[kind]
+        post, other = (end, start) if kind == "AUTHOR_OF" else (start, end)
+        (post_label, address), (other_label, key) = ends[post], ends[other]
+        assert found.keys() <= {*names}, f"{kind} of {address}: {found}"
+        assert (post_label, label in other_label) == ("Message:Post", True), f"{kind} of {address}"
+        assert address not in graph[table], f"twice: {kind} of {address}"
+        graph[table][address] = (key, *(native(found.get(n)) for n in names)) if names else key
+        pointed_to.add(other)
+    lonely = [ends[one] for one in ends.keys() - pointed_to if ends[one][0] != "Message:Post"]
+    assert not lonely, f"nothing points to {lonely}"
+    return graph
+
+
+def assert_same(expected: Graph, actual: Graph) -> None:
+    """Fail with the first differences of each table; a label has to be a name that was given."""
+    lines = []
+    for table in TABLES:
+        sides = (expected[table], actual[table])
+        wanted, found = (s if isinstance(s, dict) else dict.fromkeys(s, "there") for s in sides)
+        rows = [(k, wanted.get(k, "nothing"), found.get(k, "nothing")) for k in wanted | found]
+        wrong = sorted(f"{table} {k}: expected {a}, is {b}" for k, a, b in rows if a != b)
+        lines += wrong[:4] + [f"{table}: {len(wrong)} differences"] * (len(wrong) > 4)
+    for key, label in actual.get("labels", {}).items():
+        if label is not None and label not in expected["names"].get(key, ()):
+            lines.append(f"label of {key}: nobody gave {label!r}")
+    assert not lines, "\n".join(lines)

@@ -1,0 +1,150 @@
+"""Heartbeat files as they may be found: another release's, damaged, of processes that are gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from graphwriter.worker import heartbeat, runtime, watchdog
+from graphwriter.worker.counts import SECONDS, Counts, Spread
+
+PYTHON = (sys.executable, "-c", "import time; time.sleep(60)")
+
+
+def told(name: str = "w", **more: Any) -> heartbeat.State:
+    """A worker that is this process and gets on."""
+    now = time.time()
+    one = heartbeat.State(
+        name, "s", "g", os.getpid(), now, now, time.monotonic(), "reading", Counts(),
+        born=runtime.born(os.getpid()),
+    )  # fmt: skip
+    return msgspec.structs.replace(one, **more)
+
+
+def leave(directory: Path, one: heartbeat.State, **odd: Any) -> Path:
+    """Write a worker's file, with odd values in place of some."""
+    file = directory / f"{one.consumer}.json"
+    file.write_bytes(msgspec.json.encode(msgspec.to_builtins(one) | odd))
+    return file
+
+
+def deep(file: Path) -> None:
+    file.write_text('{"a":' + "[" * 100_000 + "]" * 100_000 + "}")
+
+
+def pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def directory(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file: leave(file.parent, told(), pid=1_099_511_627_776_000_000),
+        lambda file: leave(file.parent, told(), pid=-1),
+        lambda file: leave(file.parent, told(), counts={"written": 2**63 - 1}),
+        lambda file: leave(file.parent, told(), counts={"reasons": {"x": -5}}),
+        lambda file: file.write_bytes(b"\xff"),
+        lambda file: file.write_bytes(file.read_bytes() + b" " * (2 << 20)),
+        deep,
+        pipe,
+        directory,
+    ],
+)
+def test_a_file_that_no_worker_wrote_is_as_good_as_none(
+    tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    """No look at it fails, or hangs; the other workers are told of."""
+    leave(tmp_path, told("other"))
+    spoil(leave(tmp_path, told()))
+    assert [one.consumer for one in heartbeat.read_all(tmp_path)] == ["other"]
+    heartbeat.tidy(tmp_path)
+    assert watchdog.wrong(tmp_path, 90.0, 1, time.monotonic()) == []
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("spoil", [deep, pipe, lambda file: file.write_text("9" * 4000)])
+def test_a_count_of_kills_that_no_watchdog_wrote_is_none(
+    tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    heartbeat.add_kills(tmp_path, 2)
+    spoil(tmp_path / "watchdog.kills")
+    assert heartbeat.kills(tmp_path) == 0
+
+
+def test_a_process_id_beyond_all_processes_is_a_worker_that_has_ended(tmp_path: Path) -> None:
+    leave(tmp_path, told(), pid=2**40)
+    (one,) = heartbeat.read_all(tmp_path)
+    assert not one.there
+
+
+def test_what_a_release_with_other_bounds_counted_is_dropped(tmp_path: Path) -> None:
+    """Of its distributions alone: its numbers stay."""
+    old = {"buckets": [1, 2, 3], "sum": 1.0}
+    now = Spread()
+    now.add(SECONDS, 0.2)
+    leave(
+        tmp_path, told("old"), counts={"written": 7, "latency": old, "sizes": old, "seconds": old}
+    )
+    marks = [(1.0, {"latency": old, "seconds": old})]
+    leave(tmp_path, told("new", counts=Counts(written=1, seconds=now)), marks=marks)
+    total = Counts()
+    for one in heartbeat.read_all(tmp_path):
+        total = total.plus(one.total)
+        assert one.recent.plus(one.recent).seconds.buckets in ([], now.plus(now).buckets)
+    assert total == Counts(written=8, seconds=now)
+
+
+@pytest.mark.parametrize("born", [runtime.born, runtime.from_ps])
+def test_a_process_is_told_from_a_later_one_and_from_none(
+    born: Callable[[int], str | None],
+) -> None:
+    """By /proc and, as on a Mac, by ps. One that ended and was not waited for is gone too."""
+    process = subprocess.Popen(PYTHON)
+    try:
+        first = born(process.pid)
+        assert first
+        assert first == born(process.pid)
+        assert first != born(1)
+    finally:
+        process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert born(process.pid) is None
+    process.wait()
+    assert born(process.pid) is None
+    assert born(2**40) is born(-1) is None
+
+
+def test_a_worker_whose_number_another_process_got_has_ended(tmp_path: Path) -> None:
+    """Nobody takes that process for the worker, and the watchdog leaves it alone."""
+    process = subprocess.Popen(PYTHON)
+    try:
+        leave(tmp_path, told(pid=process.pid))
+        (one,) = heartbeat.read_all(tmp_path)
+        assert not one.there
+        later = time.monotonic() + 1000
+        assert watchdog.sweep(tmp_path, 90.0, {process.pid}, later) == []
+        assert watchdog.wrong(tmp_path, 90.0, 1, later) == [
+            f"0 of 1 workers are alive in {tmp_path}"
+        ]
+        assert process.poll() is None
+        leave(tmp_path, told(pid=process.pid, born=None))  # an older release's
+        (one,) = heartbeat.read_all(tmp_path)
+        assert one.there
+    finally:
+        process.kill()
+        process.wait()

@@ -22,6 +22,7 @@ import psutil
 import pytest
 import redis
 from rich.cells import cell_len
+from support.names import GROUP, STREAM
 from support.neo4j import Server
 from support.paths import ROOT
 from support.waits import until
@@ -42,7 +43,6 @@ from graphwriter.stream import DeadLetters, Stream
 from graphwriter.stream.deadletters import REASONS
 from graphwriter.worker.counts import Counts
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

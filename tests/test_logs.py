@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from support.names import GROUP, STREAM
 from support.neo4j import Server
 from support.proxy import Proxy
 from support.waits import until
@@ -23,7 +24,6 @@ from graphwriter.graph import Graph
 from graphwriter.stream import Stream
 from graphwriter.worker.writer import Writer
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 SECRET = "planted-s3cret/@#%"
 QUOTED = "planted-s3cret%2F%40%23%25"
 log = logging.getLogger("graphwriter")

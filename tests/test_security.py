@@ -23,6 +23,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from support.cases import BASE
 from support.model import Model, assert_same, read_graph
+from support.names import GROUP, STREAM
 from support.neo4j import Server
 from support.product import digest
 from support.proxy import carry
@@ -42,7 +43,6 @@ from graphwriter.worker.counts import Counts
 from graphwriter.worker.pool import Pool
 from graphwriter.worker.writer import Writer
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 SECRET = "planted-s3cret"
 
 

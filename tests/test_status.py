@@ -17,6 +17,7 @@ import msgspec
 import pytest
 import redis
 from support.exporter import Exporter
+from support.names import GROUP, STREAM
 from support.paths import ROOT
 from support.waits import until
 
@@ -25,8 +26,6 @@ from graphwriter.errors import EXIT_CONFIG
 from graphwriter.status import Summary, Trend
 from graphwriter.worker import heartbeat
 from graphwriter.worker.counts import LATENCY, Counts, Spread
-
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 
 
 @pytest.fixture

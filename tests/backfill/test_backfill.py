@@ -18,6 +18,7 @@ import psutil
 import pytest
 import redis
 from support.model import Fields, assert_same, read_graph
+from support.names import GROUP, STREAM
 from support.posts import Row, create, event, rows
 from support.product import model
 from support.proxy import Proxy
@@ -34,7 +35,6 @@ from graphwriter.graph import connect
 from graphwriter.stream import Stream
 from graphwriter.worker.writer import Writer
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 COUNT = 400
 
 

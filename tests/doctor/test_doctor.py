@@ -19,9 +19,7 @@ import neo4j
 import pytest
 import redis
 from support.doctor import (
-    GROUP,
     HOOKS,
-    STREAM,
     Environ,
     checks,
     command,
@@ -30,6 +28,7 @@ from support.doctor import (
     named,
     take,
 )
+from support.names import GROUP, STREAM
 from support.waits import until
 
 from graphwriter import doctor, status

@@ -12,17 +12,16 @@ from typing import Any
 import pytest
 import redis
 from support.doctor import (
-    GROUP,
     HOOKS,
     NOWHERE,
     SECRET,
-    STREAM,
     Environ,
     checks,
     command,
     found,
     named,
 )
+from support.names import GROUP, STREAM
 from support.neo4j import embedded_version
 from support.proxy import Proxy
 from support.servers import folder, started

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import redis
 from support.exporter import Exporter
+from support.names import GROUP, STREAM
 from support.proxy import Proxy
 from support.waits import until
 
@@ -24,7 +25,6 @@ from graphwriter.config import load
 from graphwriter.errors import EXIT_CONFIG, ConfigError
 from graphwriter.exporter import site
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 TOKEN = "a-token-of-enough-characters"
 Start = Callable[..., Exporter]
 

@@ -20,6 +20,7 @@ import pytest
 import redis
 from support.cases import BASE
 from support.exporter import Exporter, counted, samples
+from support.names import GROUP, STREAM
 from support.neo4j import Server
 from support.waits import until
 
@@ -31,8 +32,6 @@ from graphwriter.worker import heartbeat
 from graphwriter.worker.counts import SECONDS, Counts, Spread
 from graphwriter.worker.pool import conf
 from graphwriter.worker.writer import Writer
-
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 
 
 def event(message: int, **more: Any) -> dict[str, Any]:

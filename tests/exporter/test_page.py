@@ -13,6 +13,7 @@ import pytest
 import redis
 from support.chromium import Tab
 from support.exporter import Exporter
+from support.names import GROUP, STREAM
 from support.proxy import Proxy
 from support.waits import until
 
@@ -20,7 +21,6 @@ from graphwriter.stream import DeadLetters, Stream
 from graphwriter.worker import heartbeat
 from graphwriter.worker.counts import Counts
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 HOSTILE = (
     "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">\x1b[31m"
 )

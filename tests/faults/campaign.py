@@ -29,8 +29,9 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import neo4j  # noqa: E402
 import redis  # noqa: E402
-from nemesis import FAULTS, GROUP, STREAM, Field, schedule  # noqa: E402
+from nemesis import FAULTS, Field, schedule  # noqa: E402
 from support.model import Model, assert_same, read_graph  # noqa: E402
+from support.names import GROUP, STREAM  # noqa: E402
 from support.product import digest  # noqa: E402
 from support.proxy import Proxy  # noqa: E402
 

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import psutil
 import redis
+from support.names import GROUP, STREAM
 from support.proxy import Proxy
 
 from graphwriter.config import load
@@ -22,7 +23,6 @@ from graphwriter.embedded import Neo4j, Valkey
 from graphwriter.stream import Stream
 from graphwriter.worker.pool import Pool
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 CLAIM_IDLE = 8.0  # seconds
 HALF_APPENDED = "internal.dbms.tx_log.fail_on_corrupted_log_files"
 HOOKS = Path(__file__).parent / "hooks"

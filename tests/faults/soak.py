@@ -22,6 +22,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import psutil  # noqa: E402
 import redis  # noqa: E402
+from support.names import GROUP, STREAM  # noqa: E402
 from support.waits import until  # noqa: E402
 
 from graphwriter import status  # noqa: E402
@@ -30,7 +31,6 @@ from graphwriter.producers.demo import demo  # noqa: E402
 from graphwriter.producers.demo.entries import Fields  # noqa: E402
 from graphwriter.stream import Stream  # noqa: E402
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 SHARE = 100_000  # events between two lines; the first share is the worker's to warm up
 AHEAD = 20_000  # entries that the producer may be ahead
 CHUNK = 500  # entries of one request

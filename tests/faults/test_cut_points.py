@@ -25,6 +25,7 @@ import pytest
 import redis
 from support.cases import BASE
 from support.model import Model, assert_same, read_graph
+from support.names import GROUP, STREAM
 from support.neo4j import Server
 from support.product import digest
 from support.proxy import Proxy
@@ -34,7 +35,6 @@ from graphwriter.graph import Graph, schema
 from graphwriter.stream import DeadLetters, Stream
 from graphwriter.worker.writer import Writer
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 LINKS = ("neo4j", "valkey")
 MOST = 60  # pieces of a run; more would mean that the worker does not come to rest
 

@@ -13,6 +13,7 @@ from typing import Any
 import neo4j
 import pytest
 import redis
+from support.names import GROUP, STREAM
 from support.proxy import Proxy
 from support.waits import until
 
@@ -22,7 +23,6 @@ from graphwriter.producers.demo.entries import form_a
 from graphwriter.stream import DeadLetters, Stream
 from graphwriter.worker.pool import Pool
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 OUTAGES = 3
 KILLS = 2  # of every worker, in each
 SOON = 5.0  # seconds until all is written, once the server is back

@@ -14,6 +14,7 @@ import redis
 from nemesis import HOOKS
 from support.cases import BASE, CASES, a
 from support.model import Model, assert_same, read_graph
+from support.names import GROUP, STREAM
 from support.product import decode, digest
 from support.waits import until
 
@@ -23,7 +24,6 @@ from graphwriter.producers.demo import demo
 from graphwriter.stream import DeadLetters, Stream
 from graphwriter.worker.pool import Pool
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 FATAL = "this one ends its worker"
 
 

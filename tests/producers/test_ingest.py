@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import redis
 from support.fake_telegram import FakeTelegram
+from support.names import STREAM
 from support.proxy import Proxy
 from support.tl import CHANNEL_MARKED, EDITED, OTHER, OTHER_MARKED, POSTED, channel, message
 from telethon import errors
@@ -23,8 +24,6 @@ from graphwriter.producers import EventPublisher
 from graphwriter.producers.telethon import ingest
 from graphwriter.producers.telethon.ingest import Ingest
 from graphwriter.producers.telethon.positions import Positions
-
-STREAM = "stream:posts:parsed"
 
 
 @pytest.fixture

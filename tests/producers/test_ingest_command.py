@@ -13,8 +13,9 @@ import pytest
 import redis
 from click.testing import CliRunner
 from support.fake_telegram import FakeTelegram
+from support.names import STREAM
 from support.tl import OTHER, OTHER_MARKED, channel, message
-from test_ingest import STREAM, posts, published
+from test_ingest import posts, published
 
 from graphwriter.cli import main
 from graphwriter.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_NAME_TAKEN, ConfigError

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import redis
 from support.cases import BASE
+from support.names import GROUP, STREAM
 from support.proxy import Proxy
 
 import graphwriter
@@ -19,8 +20,6 @@ from graphwriter.errors import BadEvent, ConfigError, Unavailable
 from graphwriter.events.wire import PostParsedEventV1, from_values
 from graphwriter.producers import EventPublisher
 from graphwriter.producers.publisher import BUFFER
-
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 
 
 def event(number: int) -> dict[str, Any]:

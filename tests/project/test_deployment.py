@@ -21,6 +21,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from support.model import Model, assert_same, read_graph
+from support.names import GROUP, STREAM
 from support.paths import ROOT
 from support.product import digest
 from support.waits import until
@@ -33,7 +34,6 @@ from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream import Stream
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 
 
 # The lock

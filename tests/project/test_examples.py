@@ -18,6 +18,7 @@ import neo4j
 import pytest
 import redis
 from support.model import read_graph
+from support.names import STREAM
 from support.neo4j import Server
 from support.paths import ROOT
 from support.tl import CHANNEL, POSTED, message
@@ -27,7 +28,6 @@ from telethon.tl import types
 from graphwriter.producers import EventPublisher
 
 EXAMPLES = ROOT / "examples"
-STREAM = "stream:posts:parsed"
 
 
 def started(name: str, environ: dict[str, str]) -> subprocess.Popen[str]:

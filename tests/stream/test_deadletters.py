@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 from redis.crc import key_slot
+from support.names import GROUP, STREAM
 from support.proxy import Proxy
 
 from graphwriter.errors import ConfigError
 from graphwriter.stream import DeadLetters, Entry, Stream
 from graphwriter.stream.deadletters import Limit
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 DEAD = f"{{{STREAM}}}:dead"
 NAMES = ["reason", "error", "source_id", "deliveries", "consumer", "time"]
 Flat = list[bytes]

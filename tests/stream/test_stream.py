@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from support.names import GROUP, STREAM
 from support.proxy import Proxy
 
 from graphwriter.errors import ConfigError, Unavailable
 from graphwriter.stream import Entry, Stream, acl, consumer, looking
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 Open = Callable[..., Stream]
 
 

@@ -13,6 +13,7 @@ import neo4j
 import pytest
 import redis
 from support.cases import BASE
+from support.names import GROUP, STREAM
 from support.neo4j import Server
 from support.servers import folder, started
 from support.waits import until
@@ -28,7 +29,6 @@ from graphwriter.stream import DeadLetters, Stream
 from graphwriter.stream.topology import client
 from graphwriter.worker.writer import Writer
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 PASSWORD = "a/b#c"
 QUOTED = "a%2Fb%23c"
 

@@ -17,10 +17,10 @@ from graphwriter.doctor import facts
 from graphwriter.doctor.finding import Finding
 from graphwriter.graph import Graph, schema
 from support.cases import BASE
+from support.names import GROUP, STREAM
 from support.neo4j import Server
 from support.paths import ROOT
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 HOOKS = ROOT / "tests" / "faults" / "hooks"
 NOWHERE = {"REDIS_URL": "redis://127.0.0.1:1/0", "NEO4J_URI": "bolt://127.0.0.1:1"}
 SECRET = "planted-s3cret"

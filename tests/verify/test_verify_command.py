@@ -16,6 +16,7 @@ import psycopg
 import pytest
 import redis
 from support.graphs import rows
+from support.names import GROUP, STREAM
 from support.neo4j import Server
 from support.paths import DATA
 from support.posts import create
@@ -42,7 +43,6 @@ from graphwriter.verify.audit import Audit
 from graphwriter.verify.sources import DatabaseSource, FileSource, Item, StreamSource, export
 from graphwriter.worker.writer import Writer
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 EXPORT = DATA / "desktop-export" / "result.json"
 DUMP = EXPORT.parent.parent / "telethon-dump" / "channel_messages.json"
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -20,6 +20,7 @@ import neo4j
 import pytest
 import redis
 from support.model import Model, assert_same, read_graph
+from support.names import GROUP, STREAM
 from support.product import digest
 from support.proxy import carry
 from support.waits import until
@@ -30,7 +31,6 @@ from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream import DeadLetters, Stream
 from graphwriter.worker.heartbeat import State, read_all
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 NETWORK = "198.18.77"  # of those that are for tests between networks (RFC 2544)
 PROGRAMS = Path(sys.executable).parent
 

@@ -21,6 +21,7 @@ import psutil
 import pytest
 import redis
 from supervisor.xmlrpc import SupervisorTransport
+from support.names import GROUP, STREAM
 from support.waits import until
 
 from graphwriter import status
@@ -40,7 +41,6 @@ from graphwriter.worker.heartbeat import kills, read_all
 from graphwriter.worker.pool import Pool, conf
 from graphwriter.worker.process import SETTLED
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 HOST = socket.gethostname().split(".")[0]
 Start = Callable[..., Pool]
 

@@ -12,6 +12,7 @@ import neo4j
 import pytest
 import redis
 from support.cases import BASE, CASES
+from support.names import GROUP, STREAM
 from support.neo4j import Server, embedded_version
 from support.proxy import Proxy
 from support.waits import until
@@ -25,7 +26,6 @@ from graphwriter.stream import DeadLetter, DeadLetters, Entry, Stream
 from graphwriter.stream.deadletters import Limit
 from graphwriter.worker.writer import Writer
 
-STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 TRIES = f"{{{STREAM}}}:tries:{GROUP}"
 Make = Callable[..., Writer]
 

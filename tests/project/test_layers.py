@@ -15,7 +15,7 @@ PACKAGE = ROOT / "graphwriter"
 # itself. docs/design.md draws it.
 LEVELS = (
     ("errors",),
-    ("files", "logs", "text", "urls"),
+    ("backoff", "files", "logs", "text", "urls"),
     ("events", "config", "plan"),
     ("stream", "graph", "database", "embedded"),
     ("producers", "worker"),

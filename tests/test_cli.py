@@ -482,7 +482,7 @@ def test_up_runs_a_pool_until_it_is_told_to_stop(
         r"Pool     1 worker; see `graphwriter status`; Ctrl-C stops",
         rf"{when} INFO supervisord started with pid {holder}",
         rf"{when} INFO    \S+ writes {STREAM} to {re.escape(neo4j_server.uri)}",
-        rf"{when} INFO    made the consumer group {GROUP} on {STREAM}",
+        rf"{when} INFO    created the consumer group {GROUP} on {STREAM}",
         rf"{when} INFO    \S+ stops: 300 entries, nothing left pending",
     ):
         assert len([x for x in said if re.fullmatch(line, x)]) == 1, line

@@ -489,7 +489,7 @@ def test_files_of_the_run_directory_are_not_followed_through_links(tmp_path: Pat
     before = [path.with_suffix(f".{os.getpid()}") for path in (beat, kills)]
     for planted in (beat, kills, *before, tmp_path / "name.lock"):
         planted.symlink_to(treasure)
-    told = heartbeat.State("me", "s", "g", 1, 0.0, 0.0, 0.0, "starting", Counts())
+    told = heartbeat.WorkerState("me", "s", "g", 1, 0.0, 0.0, 0.0, "starting", Counts())
     heartbeat.Heartbeat(beat, told).beat("writing", now=True)
     heartbeat.add_kills(tmp_path, 2)
     assert heartbeat.kills(tmp_path) == 2

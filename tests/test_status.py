@@ -39,7 +39,7 @@ def at_work(pool_environ: dict[str, str], redis_client: redis.Redis) -> dict[str
     latency = Spread()
     latency.add(LATENCY, 0.2)
     counts = Counts(entries=1500, written=1500, latency=latency)
-    told = heartbeat.State(
+    told = heartbeat.WorkerState(
         "a-worker-with-quite-a-long-name-00", STREAM, GROUP, os.getpid(), now, now,
         time.monotonic(), "writing", counts, track=[(now - 5, 1000), (now, 1500)],
     )  # fmt: skip
@@ -123,7 +123,9 @@ def test_several_looks_tell_what_comes_in_and_whether_a_backlog_shrinks() -> Non
 def test_a_worker_tells_of_the_last_five_minutes_alone(tmp_path: Path) -> None:
     """However long it runs, and whatever those of its name had to do before."""
     now = time.time()
-    told = heartbeat.State("w", STREAM, GROUP, os.getpid(), now, now, 1.0, "writing", Counts())
+    told = heartbeat.WorkerState(
+        "w", STREAM, GROUP, os.getpid(), now, now, 1.0, "writing", Counts()
+    )
     heart = heartbeat.Heartbeat(tmp_path / "w.json", told)
     told.counts.latency.add(LATENCY, 100.0)
     heart.beat("writing", now=True)
@@ -132,10 +134,10 @@ def test_a_worker_tells_of_the_last_five_minutes_alone(tmp_path: Path) -> None:
     assert told.recent.latency.count == 1
     heart.beat("reading", now=True)
     assert len(told.marks) == 1
-    for _ in range(heartbeat.MARKS):
-        told.marks = [(when - heartbeat.APART, spreads) for when, spreads in told.marks]
+    for _ in range(heartbeat.MARKS_LENGTH):
+        told.marks = [(when - heartbeat.MARKS_INTERVAL, spreads) for when, spreads in told.marks]
         heart.beat("reading", now=True)
-    assert len(told.marks) == heartbeat.MARKS
+    assert len(told.marks) == heartbeat.MARKS_LENGTH
     assert told.recent.latency.count == 0
     (left,) = heartbeat.read_all(tmp_path)
     assert left.recent == told.recent
@@ -184,7 +186,7 @@ def test_a_refusal_is_no_outage(
 def test_an_outage_is_told_in_few_words_and_once(at_work: dict[str, str]) -> None:
     """By the server's line, and not by each worker that waits for it."""
     path = Path(at_work["GRAPH_WRITER_RUN_DIR"]) / "w.json"
-    told = msgspec.json.decode(path.read_bytes(), type=heartbeat.State)
+    told = msgspec.json.decode(path.read_bytes(), type=heartbeat.WorkerState)
     told.error = "Neo4j at bolt://127.0.0.1:1 does not answer: Connection refused"
     path.write_bytes(msgspec.json.encode(told))
     done = subprocess.run(

@@ -194,7 +194,7 @@ def _skip(facts: Facts, names: Mapping[str, object], server: str, error: Graphwr
     facts.update(dict.fromkeys(names, Skipped(f"{server} {how}")))
 
 
-def _workers(config: Config) -> list[heartbeat.State]:
+def _workers(config: Config) -> list[heartbeat.WorkerState]:
     """Return the newest file of each worker of this stream and group here, the stopped ones too."""
     found = heartbeat.newest(
         one

@@ -29,7 +29,7 @@ def events(look: Seen, config: Config) -> Iterator[Finding]:
 
 
 def group(
-    look: Seen, groups: list[Group], workers: list[heartbeat.State], config: Config
+    look: Seen, groups: list[Group], workers: list[heartbeat.WorkerState], config: Config
 ) -> Iterator[Finding]:
     """The consumer group is there; workers make it once both servers answer."""
     if look.group_exists:
@@ -52,7 +52,7 @@ def trimmed(
     look: Seen,
     ends: Ends | None,
     groups: list[Group],
-    workers: list[heartbeat.State],
+    workers: list[heartbeat.WorkerState],
     config: Config,
 ) -> Iterator[Finding]:
     """Nothing went from the stream before the group was given it."""

@@ -20,7 +20,7 @@ STUCK = 2.0  # times GRAPH_WRITER_CLAIM_IDLE: by then a living worker has taken 
 
 
 def consumers(
-    look: Seen, groups: list[Group], workers: list[heartbeat.State], config: Config
+    look: Seen, groups: list[Group], workers: list[heartbeat.WorkerState], config: Config
 ) -> Iterator[Finding]:
     """Some worker is alive: one of this machine by its process, one of another by its reading."""
     here = [one.consumer for one in workers if _alive(one) and not one.stuck(config.watchdog)]
@@ -50,7 +50,7 @@ def _reads(one: Consumer, config: Config) -> bool:
 
 
 def workers_here(
-    workers: list[heartbeat.State], config: Config, now: float, redis: Answer, neo4j: Answer
+    workers: list[heartbeat.WorkerState], config: Config, now: float, redis: Answer, neo4j: Answer
 ) -> Iterator[Finding]:
     """Those of this machine get on, wait for nothing, and none has ended by itself."""
     told = str(redis.error), str(neo4j.error)  # as findings of their own
@@ -82,7 +82,7 @@ def workers_here(
 
 
 def pending(
-    held: list[Held], look: Seen, workers: list[heartbeat.State], config: Config
+    held: list[Held], look: Seen, workers: list[heartbeat.WorkerState], config: Config
 ) -> Iterator[Finding]:
     """Nobody holds entries who is gone, and nobody holds them for long."""
     idle = {one.name: one.idle for one in look.consumers}
@@ -115,12 +115,12 @@ def redelivered(often: Often | None, config: Config, cli: str) -> Iterator[Findi
     )
 
 
-def _alive(one: heartbeat.State) -> bool:
+def _alive(one: heartbeat.WorkerState) -> bool:
     return one.doing != heartbeat.STOPPED and one.there
 
 
 def _gone(
-    name: str, here: dict[str, heartbeat.State], idle: dict[str, float], config: Config
+    name: str, here: dict[str, heartbeat.WorkerState], idle: dict[str, float], config: Config
 ) -> bool:
     if name in here:
         return not _alive(here[name])

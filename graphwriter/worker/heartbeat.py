@@ -1,14 +1,14 @@
-"""What a worker tells the outside: one small file, its heartbeat, and the lock on its name.
+"""What a worker shows of itself: its heartbeat, one small file.
 
-The file's time is the progress of the loop, never a timer's, so a stale one means a stuck worker;
-systemd, where it started the worker, is told at the same moments.
-Its content is what `status`, the exporter and the watchdog go by. It outlives its worker, whose
-next one of this name goes on counting in it. The files lie in the run directory, which is ours
-alone.
+The time in it is the progress of the loop, never a timer's, so an old one means a stuck worker.
+`status`, the exporter and the watchdog read the file; systemd, if it started the worker, is told
+at the same moments. The file stays after its worker, and the next worker of the name continues its
+counters. The files are in the run directory, which belongs to our account alone.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -18,19 +18,19 @@ from pathlib import Path
 import msgspec
 
 from graphwriter import files
-from graphwriter.errors import NameTaken
-from graphwriter.worker import runtime, systemd
+from graphwriter.errors import GraphwriterError, NameTaken
+from graphwriter.worker import runtime
 from graphwriter.worker.counts import Count, Counts, Spreads
 
-EVERY = 0.5  # seconds between two writes of the file at least, so that progress costs nothing
-STOPPED = "stopped"  # what a worker does that ended in good order
-KEPT = 64  # files of workers that are gone; what older ones counted is put together in one
-TRACK, STEP = 6, 2.0  # places that a track keeps, and seconds between two at least
-MARKS, APART = 3, 100.0  # and of the marks, which so reach back for up to five minutes
+HEARTBEAT_INTERVAL = 0.5  # seconds between two writes at least, so that progress costs nothing
+STOPPED = "stopped"  # `doing` of a worker that stopped normally
+FILES_KEPT = 64  # files of workers that have exited; the counters of older ones are added up in one
+TRACK_LENGTH, TRACK_INTERVAL = 6, 2.0  # points of `track`, and seconds between two at least
+MARKS_LENGTH, MARKS_INTERVAL = 3, 100.0  # and of `marks`, which reach back up to five minutes
 
 
-class State(msgspec.Struct):
-    """A worker as its file tells; times in seconds since 1970, but for `clock`."""
+class WorkerState(msgspec.Struct):
+    """A worker as its file shows it; times in seconds since 1970, except `clock`."""
 
     consumer: str
     stream: str
@@ -38,16 +38,25 @@ class State(msgspec.Struct):
     pid: Count
     started: float
     progress: float
-    clock: float  # of the progress too, in seconds of this machine's monotonic clock
+    clock: float  # also the last progress, in seconds of this machine's monotonic clock
     doing: str
     counts: Counts  # since the start
     error: str | None = None  # why it waits or ended
-    before: Counts = msgspec.field(default_factory=Counts)  # what earlier ones of its name counted
-    last_error: tuple[float, str] | None = None  # when it was, and what
-    track: list[tuple[float, int]] = []  # the last few times, and how many events were through then
-    marks: list[tuple[float, Spreads]] = []  # the last few times, and what batches had taken then
-    pool: Count | None = None  # how many workers its supervisor was told to keep
-    born: str | None = None  # the start of the process, by which it is told from one of its number
+    before: Counts = msgspec.field(default_factory=Counts)  # counted by earlier workers of the name
+    last_error: tuple[float, str] | None = None  # its time and text
+    track: list[tuple[float, int]] = []  # recent times, each with the events done until then
+    marks: list[tuple[float, Spreads]] = []  # recent times, each with the spreads until then
+    pool: Count | None = None  # number of workers that its supervisor keeps
+    born: str | None = None  # start time of the process: tells it from a later one with its id
+
+    @classmethod
+    def starting(cls, consumer: str, stream: str, group: str, pool: int | None) -> WorkerState:
+        """Return the state of a worker that starts in this process."""
+        now, pid = time.time(), os.getpid()
+        return cls(
+            consumer, stream, group, pid, now, now, 0.0, "starting", Counts(),
+            pool=pool, born=runtime.born(pid),
+        )  # fmt: skip
 
     @property
     def total(self) -> Counts:
@@ -56,16 +65,16 @@ class State(msgspec.Struct):
 
     @property
     def there(self) -> bool:
-        """Whether its process is there, and no other that got its number."""
+        """Whether its process runs, and not another one that got its id."""
         born = runtime.born(self.pid)
         return born is not None and self.born in (None, born)
 
     def stuck(self, patience: float) -> bool:
-        """Whether it has not got on for `patience` seconds, by a clock that nobody sets."""
+        """Whether it made no progress for `patience` seconds, by the monotonic clock."""
         return time.monotonic() - self.clock >= patience
 
     def rate(self, now: float) -> float:
-        """Events a second over the last ten seconds or so, up to `now`."""
+        """Events per second over about the last ten seconds before `now`."""
         if not self.track or now <= self.track[0][0]:
             return 0.0
         since, done = self.track[0]
@@ -73,36 +82,36 @@ class State(msgspec.Struct):
 
     @property
     def recent(self) -> Spreads:
-        """What batches took in the last five minutes, or since the start."""
+        """Spreads of the batches of the last five minutes, or since the start."""
         spreads = Spreads.of(self.counts)
         return spreads.plus(self.marks[0][1], -1) if self.marks else spreads
 
 
 def key(consumer: str, url: str, stream: str, group: str) -> str:
-    """Return a file name for a consumer, so that a demo's does not meet production's."""
+    """Return a file name for a consumer that another Redis, stream or group does not share."""
     where = repr((url, stream, group, consumer))
     shown = "".join(c if c.isalnum() or c in "-_." else "_" for c in consumer)[:60]
     return f"{shown}-{blake2b(where.encode(), digest_size=6).hexdigest()}"
 
 
 class Heartbeat:
-    """Writes a worker's `State` to its file, at most every half second unless `now`.
+    """Writes a worker's `WorkerState` to its file, at most every half second unless `now`.
 
-    What an earlier worker of the name left in it is taken over: the lock on the name must be held.
+    Continues the counters that an earlier worker of the name left in it: hold the lock on the name.
     """
 
-    def __init__(self, path: Path, state: State) -> None:
+    def __init__(self, path: Path, state: WorkerState) -> None:
         self.path, self.state = path, state
         self._last = 0.0
-        self.left = 0.0  # when the earlier worker last got on
+        self.left = 0.0  # time of the earlier worker's last progress
         if (left := _read(path)) is not None:
             self.left = left.progress
             state.before, state.last_error = left.total, left.last_error
 
     def beat(self, doing: str, *, now: bool = False) -> None:
-        """Say that the loop got on, and what it does next."""
+        """Record progress of the loop, and what it does next."""
         moment = time.monotonic()
-        if not now and moment - self._last < EVERY and doing == self.state.doing:
+        if not now and moment - self._last < HEARTBEAT_INTERVAL and doing == self.state.doing:
             return
         state = self.state
         self._last = state.clock = moment
@@ -110,73 +119,81 @@ class Heartbeat:
         state.doing = doing
         if state.error is not None:
             state.last_error = (state.progress, state.error)
-        if not state.track or state.progress - state.track[-1][0] >= STEP:
-            state.track = [*state.track[1 - TRACK :], (state.progress, state.counts.done)]
-        if not state.marks or state.progress - state.marks[-1][0] >= APART:
+        if not state.track or state.progress - state.track[-1][0] >= TRACK_INTERVAL:
+            point = state.progress, state.counts.done
+            state.track = [*state.track[1 - TRACK_LENGTH :], point]
+        if not state.marks or state.progress - state.marks[-1][0] >= MARKS_INTERVAL:
             mark = state.progress, Spreads.of(state.counts)
-            state.marks = [*state.marks[1 - MARKS :], mark]
+            state.marks = [*state.marks[1 - MARKS_LENGTH :], mark]
         _write(self.path, state)
-        systemd.tell(WATCHDOG=1, STATUS=doing)
+        runtime.notify_systemd(WATCHDOG=1, STATUS=doing)
+
+    def fail(self, error: GraphwriterError) -> None:
+        """Record the error that ends this worker."""
+        self.state.error = str(error)
+        self.beat(self.state.doing, now=True)
 
     def end(self) -> None:
-        """Say that this worker stopped in good order."""
+        """Record that this worker stopped normally."""
         self.beat(STOPPED, now=True)
 
 
-def _read(path: Path) -> State | None:
+def _read(path: Path) -> WorkerState | None:
     try:
-        return msgspec.json.decode(files.read(path), type=State)
+        return msgspec.json.decode(files.read(path), type=WorkerState)
     except (OSError, ValueError, RecursionError):
-        return None  # just replaced, or no file of ours
+        return None  # it was just replaced, or another program wrote it
 
 
-def _write(path: Path, state: State) -> None:
+def _write(path: Path, state: WorkerState) -> None:
     files.replace(path, msgspec.json.encode(state))
 
 
-def read_all(directory: Path, *, stopped: bool = False) -> Iterator[State]:
-    """Yield the state of every worker in `directory`, by name; of those `stopped` too if told."""
+def read_all(directory: Path, *, stopped: bool = False) -> Iterator[WorkerState]:
+    """Yield the state of every worker in `directory`, by name; with `stopped` also stopped ones."""
     for path in sorted(directory.glob("*.json")):
         state = _read(path)
         if state is not None and (stopped or state.doing != STOPPED):
             yield state
 
 
-def newest(states: Iterable[State]) -> dict[str, State]:
-    """Return one state a consumer, by name: one that was killed elsewhere may have left a file."""
-    found: dict[str, State] = {}
-    for one in states:
-        known = found.get(one.consumer)
-        if known is None or known.progress <= one.progress:
-            found[one.consumer] = one
-    return found
+def newest(states: Iterable[WorkerState]) -> dict[str, WorkerState]:
+    """Return the newest state of each consumer, by name; a killed worker may have left another."""
+    by_name: dict[str, WorkerState] = {}
+    for state in states:
+        known = by_name.get(state.consumer)
+        if known is None or known.progress <= state.progress:
+            by_name[state.consumer] = state
+    return by_name
 
 
 def tidy(directory: Path) -> None:
-    """Put together what workers counted whose names are long gone, so that files do not pile up.
+    """Merge the counters of workers that exited long ago, so that files do not pile up.
 
-    Those are names that came once and never again; where they are few everything stays as it is.
+    The newest 64 files of such workers stay as they are.
     """
     ended = sorted(
         (state.progress, path)
         for path in directory.glob("*.json")
         if (state := _read(path)) is not None and state.consumer and not state.there
     )
-    if len(ended) <= KEPT:
+    if len(ended) <= FILES_KEPT:
         return
     with suppress(NameTaken), files.Lock(directory / "tidy.lock"):
-        for _, path in ended[:-KEPT]:
+        for _, path in ended[:-FILES_KEPT]:
             with suppress(NameTaken), files.Lock(path.with_suffix(".lock")):
-                _put_away(directory, path)
+                _merge(directory, path)
 
 
-def _put_away(directory: Path, path: Path) -> None:
+def _merge(directory: Path, path: Path) -> None:
     if (state := _read(path)) is None:
         return
-    earlier = directory / f"{key('', '', state.stream, state.group)}.json"
-    both = _read(earlier) or State("", state.stream, state.group, 0, 0, 0, 0, STOPPED, Counts())
-    both.before = both.before.plus(state.total)
-    _write(earlier, both)  # who is killed after this line has them counted twice, but not lost
+    merged_path = directory / f"{key('', '', state.stream, state.group)}.json"
+    merged = _read(merged_path) or WorkerState(
+        "", state.stream, state.group, 0, 0, 0, 0, STOPPED, Counts()
+    )
+    merged.before = merged.before.plus(state.total)
+    _write(merged_path, merged)  # a kill after this line counts them twice, but loses nothing
     path.unlink(missing_ok=True)
 
 
@@ -189,5 +206,5 @@ def kills(directory: Path) -> int:
 
 
 def add_kills(directory: Path, number: int) -> None:
-    """Count workers that were ended; by the watchdog alone."""
+    """Count workers that were ended; only the watchdog calls it."""
     files.replace(directory / "watchdog.kills", b"%d" % (kills(directory) + number))

@@ -56,7 +56,7 @@ def _lock(directory: Path) -> files.Lock:
     )
 
 
-def _there(worker: heartbeat.State, begun: float) -> bool:
+def _there(worker: heartbeat.WorkerState, begun: float) -> bool:
     """Return whether this is no file that a worker left which was killed long ago.
 
     One of a killed supervisor may still be there: ours waits for its name.
@@ -141,7 +141,7 @@ class Pool:
                 )
             time.sleep(0.05)
 
-    def workers(self) -> list[heartbeat.State]:
+    def workers(self) -> list[heartbeat.WorkerState]:
         """Return what each worker last said of itself."""
         return list(heartbeat.read_all(self.directory))
 

@@ -1,4 +1,4 @@
-"""One worker process: its name, its servers, its signals, and the loop between them."""
+"""One worker process: its name, its lock, its servers, its signals, and the loop between them."""
 
 from __future__ import annotations
 
@@ -7,66 +7,80 @@ import logging
 import os
 import signal
 import time
+from contextlib import ExitStack, closing
 
 from graphwriter import files, logs
 from graphwriter.config import Config, unknown
 from graphwriter.errors import ConfigError, DeadLetterLimit, GraphwriterError, Unavailable
-from graphwriter.graph import connect
+from graphwriter.graph import Graph, connect
 from graphwriter.stream import Stream
 from graphwriter.stream.deadletters import Limit
-from graphwriter.worker import heartbeat, runtime, systemd
-from graphwriter.worker.counts import Counts
+from graphwriter.worker import runtime
+from graphwriter.worker.heartbeat import Heartbeat, WorkerState, key, tidy
 from graphwriter.worker.writer import Writer
 
 log = logging.getLogger("graphwriter")
 
-ACTIVE = 2.0  # seconds within which a worker at rest reads again
-SETTLED = 2.0  # seconds after which supervisord takes an exit for one that was meant
+READ_INTERVAL = 2.0  # seconds within which an idle worker reads again
+SETTLED = 2.0  # seconds after which supervisord accepts an exit code as intended
 
 
 def run(config: Config, consumer: str) -> None:
-    """Write events as `consumer` until SIGTERM or SIGINT, then finish the batch in hand.
+    """Write events as `consumer` until SIGTERM or SIGINT, then finish the current batch.
 
-    Blocks until then; waits as long as it takes for servers that are away.
+    Blocks until then; waits without limit for servers that do not answer.
 
     Raises:
-        NameTaken: another process works under this name. Under a supervisor it is waited for, since
-            a worker that a killed supervisor left behind is about to leave.
-        ConfigError: a person has to mend the set-up.
-        DeadLetterLimit: most of what arrives is refused.
+        NameTaken: another process works under this name. Under a supervisor the lock is waited for,
+            since a worker whose supervisor was killed is about to exit.
+        ConfigError: a setting or a server's set-up has to be changed.
+        DeadLetterLimit: most entries become dead letters.
     """
-    # Before the wait for the lock, in which the supervisor may go.
+    # Take the parent pid first: the supervisor may die while we wait for the lock.
     parent = runtime.supervisor(os.environ)
-    born = time.monotonic()
+    started = time.monotonic()
     logs.setup(config.log_level, config.log_format, config.secrets(), worker=consumer)
-    logging.getLogger("neo4j").setLevel(logging.CRITICAL)  # its errors are raised, and told by us
-    faulthandler.enable()  # SIGABRT, the watchdog's first word, prints where we are stuck
+    logging.getLogger("neo4j").setLevel(logging.CRITICAL)  # its errors are raised, and logged here
+    faulthandler.enable()  # prints a stack on SIGABRT, which the watchdog sends first
     directory = config.directory()
-    name = heartbeat.key(consumer, config.redis_url, config.stream, config.group)
+    name = key(consumer, config.redis_url, config.stream, config.group)
     lock = files.Lock(directory / f"{name}.lock")
     lock.take(wait=0.0 if parent is None else config.stop_wait)
-    stream = Stream(config.redis_url, config.stream, config.group, consumer, config.block)
-    graph = connect(config)
-    now = time.time()
-    told = heartbeat.State(
-        consumer,
-        config.stream,
-        config.group,
-        os.getpid(),
-        now,
-        now,
-        0.0,
-        "starting",
-        Counts(),
-        pool=None if parent is None else config.workers,
-        born=runtime.born(os.getpid()),
-    )
-    heartbeat.tidy(directory)
-    beats = heartbeat.Heartbeat(directory / f"{name}.json", told)
+    with ExitStack() as stack:
+        stack.callback(lock.release)
+        graph = stack.enter_context(closing(connect(config)))
+        stream = stack.enter_context(
+            closing(Stream(config.redis_url, config.stream, config.group, consumer, config.block))
+        )
+        state = WorkerState.starting(
+            consumer,
+            config.stream,
+            config.group,
+            pool=None if parent is None else config.workers,
+        )
+        tidy(directory)
+        heartbeat = Heartbeat(directory / f"{name}.json", state)
+        writer = _writer(config, stream, graph, heartbeat, parent)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: writer.stop())
+        heartbeat.beat("starting", now=True)
+        try:
+            _write(config, stream, graph, heartbeat, writer)
+        except GraphwriterError as error:
+            heartbeat.fail(error)
+            if parent is not None and isinstance(error, ConfigError | DeadLetterLimit):
+                # supervisord reads the exit code only of a process that ran for `startsecs`, 1 in
+                # its configuration, and would otherwise start us again.
+                time.sleep(max(0.0, started + SETTLED - time.monotonic()))
+            raise
 
+
+def _writer(
+    config: Config, stream: Stream, graph: Graph, heartbeat: Heartbeat, parent: int | None
+) -> Writer:
     def progress(doing: str) -> None:
-        told.error = writer.error
-        beats.beat(doing)
+        heartbeat.state.error = writer.error
+        heartbeat.beat(doing)
 
     writer = Writer(
         stream,
@@ -80,54 +94,47 @@ def run(config: Config, consumer: str) -> None:
         progress=progress,
         parent=parent,
     )
-    told.counts = writer.counts
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: writer.stop())
-    beats.beat("starting", now=True)
-    try:
-        graph.open()  # refuses a URI with a password, before it is logged
-        log.info("%s writes %s to %s", consumer, config.stream, config.neo4j_uri)
-        for name, near in unknown(os.environ):
-            log.warning("%s is no setting%s", name, f": is {near} meant?" if near else "")
-        for link in config.exposed():
-            log.warning("%s", link)
-        if _elsewhere(stream, beats.left):
-            log.warning(
-                "%s is at work elsewhere too: two processes of one name get each other's entries; "
-                "end one, or give one another host name or --consumer-name",
-                consumer,
-            )
-        runtime.tune()
-        systemd.tell(READY=1, WATCHDOG_USEC=round(config.watchdog * 1e6))
-        writer.run()
-        log.info("%s stops: %d entries, nothing left pending", consumer, writer.counts.entries)
-        beats.end()
-    except GraphwriterError as error:
-        told.error = str(error)
-        beats.beat(told.doing, now=True)
-        # supervisord looks at the exit code only of what has run for `startsecs`, 1 in its
-        # configuration, and would start us again.
-        if parent is not None and isinstance(error, ConfigError | DeadLetterLimit):
-            time.sleep(max(0.0, born + SETTLED - time.monotonic()))
-        raise
-    finally:
-        stream.close()
-        graph.close()
-        lock.release()
+    heartbeat.state.counts = writer.counts
+    return writer
 
 
-def _elsewhere(stream: Stream, left: float) -> bool:
-    """Return whether another process reads under our name, which our lock knows nothing of.
+def _write(
+    config: Config, stream: Stream, graph: Graph, heartbeat: Heartbeat, writer: Writer
+) -> None:
+    consumer = heartbeat.state.consumer
+    graph.open()  # refuses a URI that holds a password, before it is logged
+    log.info("%s writes %s to %s", consumer, config.stream, config.neo4j_uri)
+    for name, similar in unknown(os.environ):
+        log.warning("%s is no setting%s", name, f": did you mean {similar}?" if similar else "")
+    for warning in config.exposed():
+        log.warning("%s", warning)
+    if _name_in_use(stream, heartbeat.left):
+        log.warning(
+            "another process also reads as %s, maybe on another machine: two processes with one "
+            "consumer name get each other's entries; stop one, or give one another host name or "
+            "--consumer-name",
+            consumer,
+        )
+    runtime.tune()
+    runtime.notify_systemd(READY=1, WATCHDOG_USEC=round(config.watchdog * 1e6))
+    writer.run()
+    log.info("%s stops: %d entries, nothing left pending", consumer, writer.counts.entries)
+    heartbeat.end()
 
-    Whoever read just now may be the worker whose place we take: that one left its time in our
-    directory. Else a second look shows whether it goes on. Without an answer there is no warning.
+
+def _name_in_use(stream: Stream, left: float) -> bool:
+    """Return whether another process reads under our consumer name, which no lock of ours shows.
+
+    A recent read may be our predecessor's, which left the time of its last progress, `left`, in our
+    directory. Otherwise a second read of the idle time shows whether somebody goes on reading.
+    Without an answer from Redis there is no warning.
     """
     try:
         idle = stream.idle()
-        if idle is None or idle > ACTIVE or time.time() - idle < left + ACTIVE:
+        if idle is None or idle > READ_INTERVAL or time.time() - idle < left + READ_INTERVAL:
             return False
-        time.sleep(ACTIVE)
-        again = stream.idle()
-        return again is not None and again < ACTIVE
+        time.sleep(READ_INTERVAL)
+        idle_again = stream.idle()
+        return idle_again is not None and idle_again < READ_INTERVAL
     except (ConfigError, Unavailable):
         return False

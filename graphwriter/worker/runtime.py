@@ -1,4 +1,7 @@
-"""Processes of this machine, each told from a later one that got its number."""
+"""What a process knows of its machine: its supervisor, systemd, other processes, its interpreter.
+
+A process is identified by its id and its start time, since ids are used again.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,30 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from graphwriter.graph import memory
+SWITCH_INTERVAL = 0.0005  # seconds that one thread may keep the other waiting
+GONE = 0  # no process has this id
 
-SWITCH = 0.0005  # seconds that one thread may keep the other waiting
-GONE = 0  # no process has this number
+
+def tune() -> None:
+    """Tune memory, the garbage collector and thread switching, at the end of a process's start."""
+    from graphwriter.graph import memory  # with the driver, which `status` and others do not need
+
+    memory.release()
+    # Batches are freed by reference counts; what is alive now stays alive until the exit.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
+    # With Python's 5 ms each answer of Neo4j would wait while the next batch is decoded.
+    sys.setswitchinterval(SWITCH_INTERVAL)
 
 
 def born(pid: int) -> str | None:
-    """Return when process `pid` was started, in the machine's own words; None: it is not there.
+    """Return when process `pid` was started, in the system's own format; None: no such process.
 
-    One that has ended, and whose parent has not asked for its exit code, is not there either.
+    A process that has exited and was not waited for by its parent does not count.
     """
     if not Path("/proc/self/stat").exists():
         return from_ps(pid)
@@ -31,9 +46,9 @@ def born(pid: int) -> str | None:
 
 
 def from_ps(pid: int) -> str | None:
-    """Return what `born` does, on a machine without /proc, such as a Mac."""
+    """Return what `born` returns, on a machine without /proc, such as a Mac."""
     try:
-        said = subprocess.run(
+        done = subprocess.run(
             ["/bin/ps", "-o", "state=", "-o", "lstart=", "-p", str(pid)],
             env={"LC_ALL": "C", "TZ": "UTC"},
             capture_output=True,
@@ -43,37 +58,40 @@ def from_ps(pid: int) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    condition, _, start = said.stdout.strip().partition(" ")
+    condition, _, start = done.stdout.strip().partition(" ")
     return None if condition[:1] in ("", "Z") else start.strip()
 
 
 def supervisor(environ: Mapping[str, str]) -> int | None:
-    """Return the process id of the supervisord that started us; None: none did.
+    """Return the process id of the supervisord that started this process; None: none did.
 
-    GONE where it was killed while we started: our parent is then whoever takes orphans.
+    GONE if it was killed while this process started: the parent is then the reaper of orphans.
     """
     if "SUPERVISOR_ENABLED" not in environ:
         return None
     parent = os.getppid()
     scheme, _, path = environ.get("SUPERVISOR_SERVER_URL", "").partition("://")
     if scheme == "unix":
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
-            asked.settimeout(1.0)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(1.0)
             try:
-                asked.connect(path)
+                connection.connect(path)
             except (ConnectionRefusedError, FileNotFoundError):
                 return GONE
             except OSError:
-                pass  # it is there, and busy
+                pass  # it runs, and is busy
     return parent
 
 
-def tune() -> None:
-    """Spare memory, the garbage collector and waits, in a process whose start is over."""
-    memory.release()
-    # Batches die by reference counts alone; what lives now lives as long as we do.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000)
-    # Each answer of Neo4j would wait 5 ms for the interpreter while the next batch is decoded.
-    sys.setswitchinterval(SWITCH)
+def notify_systemd(**assignments: object) -> None:
+    """Send assignments such as READY=1 to systemd (see sd_notify(3)), if it started this process.
+
+    Neither blocks nor raises: a lost notification is followed by another.
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    text = "\n".join(f"{name}={value}" for name, value in assignments.items())
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notification:
+        notification.setblocking(False)
+        notification.sendto(text.encode(), address.replace("@", "\0", 1))

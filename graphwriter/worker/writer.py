@@ -1,42 +1,41 @@
-"""The loop: take entries, write them, acknowledge what is committed.
+"""The loop of a worker: take entries, write them, acknowledge what is committed.
 
 An entry ends in exactly one of three ways: written and acknowledged, kept as a dead letter and
-acknowledged, or still pending for the next try. The loop never gives up on a server that is away,
-and never blames an event for it.
+acknowledged, or still pending for the next try. The loop waits for a server that does not answer,
+for as long as it takes, and never blames an event for an outage.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from graphwriter.backoff import Backoff, sleep
 from graphwriter.errors import BadEvent, ConfigError, DeadLetterLimit, TooBig, Unavailable
 from graphwriter.graph import Graph, Refused, schema
-from graphwriter.graph.batch import Batch, fold
+from graphwriter.graph.batch import fold
 from graphwriter.graph.write import settle
 from graphwriter.stream import DeadLetters, Entry, Stream
-from graphwriter.stream.consumer import SUSPECT
 from graphwriter.stream.deadletters import Limit
 from graphwriter.worker.counts import EVENTS, LATENCY, SECONDS, Counts
-from graphwriter.worker.intake import Pair, Prepared, prepare
+from graphwriter.worker.intake import Intake, Prepared
 
 log = logging.getLogger("graphwriter")
 
-TOLD = 3  # dead letters of a batch that are logged one by one
-PAUSES = (0.2, 2.0)  # seconds between looks at a server that is away, growing from, up to
+LOGGED_LETTERS = 3  # dead letters of a batch that are logged one by one
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between checks of a server that does not answer
 
 
 class Writer:
-    """One worker's loop over one stream and one graph.
+    """Writes the events of one stream to one graph, as one consumer of a group.
 
     `run` returns after `stop`; `run_once` is one step and can be called alone. Both block for at
-    most the stream's block plus the graph's timeout and retries, and raise `ConfigError` and
-    `DeadLetterLimit` only.
+    most the stream's block time plus the graph's timeout and retries, and raise only `ConfigError`
+    and `DeadLetterLimit`. `parent` is the process id of a supervisor: `run` returns when it died.
+    `progress` is called before every step, with a word for what comes next.
     """
 
     def __init__(
@@ -54,195 +53,109 @@ class Writer:
         parent: int | None = None,
     ) -> None:
         self.stream, self.graph = stream, graph
-        self.dead = DeadLetters(stream.client, stream.name, stream.group, stream.consumer)
         self.counts = Counts()
         self.error: str | None = None  # why it waits, while it waits
-        self._batch_size, self._claim_idle, self._tries = batch_size, claim_idle, tries
-        self._tenant, self._text = tenant, text
+        self.intake = Intake(
+            stream, self.counts,
+            batch_size=batch_size, claim_idle=claim_idle, tenant=tenant, text=text,
+        )  # fmt: skip
+        self._dead = DeadLetters(stream.client, stream.name, stream.group, stream.consumer)
         self._limit = limit or Limit()
-        self._progress = progress
+        self._tries, self._text = tries, text
+        self._progress, self._parent = progress, parent
         self._stopping = False
-        self._ready = False  # both servers answered since the last failure
-        self._own_first = True  # entries that we were given and may not have finished
-        self._alone: Entry | None = None  # the entry whose try is counted and not over
-        self._helper: ThreadPoolExecutor | None = None  # reads ahead, while `run` runs
-        self._ahead: Future[Prepared] | None = None
-        self._prepared: Prepared | None = None  # what was read ahead and is in hand now
-        self._buried: Counter[str] = Counter()  # dead letters of the batch, by reason
-        self._cursor = b"0-0"
-        self._next_sweep = 0.0
-        self._pause = PAUSES[0]
-        self._missed = 0  # entries that went unread, as far as they are counted
-        self._parent = parent  # process id of the supervisor that we leave with
+        self._ready = False  # both servers have answered since the last failure
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._alone: Entry | None = None  # the entry whose try was counted and has not ended
+        self._buried: Counter[str] = Counter()  # dead letters of the current batch, by reason
 
     def stop(self) -> None:
-        """Make `run` return after the batch in hand. Only sets a flag: safe in a signal handler."""
+        """Make `run` return after the current batch. Only sets a flag: safe in a signal handler."""
         self._stopping = True
 
     def run(self) -> None:
-        """Write until `stop` is called, or the supervisor that is our parent is gone."""
-        with ThreadPoolExecutor(1, "read-ahead") as self._helper:
-            while not self._stopping:
-                if self._parent not in (None, os.getppid()):
-                    log.warning("the supervisor is gone: leaving, what is pending comes later")
-                    break
+        """Write until `stop` is called or the supervisor has died; finish what was read."""
+        with self.intake.ahead:
+            while not self._stopping and self._supervised():
                 self.run_once()
-            self._helper = None
-            while self._ahead is not None:  # what was read is finished too
-                self.run_once()
-        self._stopping = False  # it was heard: another `run` goes on
+        while self.intake.ahead.started:
+            self.run_once()
+        self._stopping = False  # a later `run` starts fresh
 
     def run_once(self) -> int:
-        """Take and finish one read's worth of entries; return how many, 0 when there was nothing.
+        """Take one batch, write it, acknowledge it. Return its entries, 0 for none or an outage.
 
-        While a server does not answer nothing is read, re-read or claimed: Redis would count each
-        as a delivery.
+        While a server does not answer nothing is read, re-read or claimed, because Redis would
+        count each as a delivery.
         """
         try:
             if not self._ready:
                 self._wait_for_servers()
                 return 0
             self._progress("reading")
-            entries = self._take()
-            if entries:
-                self._read_ahead(entries)
-                self._handle(entries)
-            return len(entries)
+            prepared = self.intake.take()
+            if prepared.size:
+                self.write(prepared)
+            return prepared.size
         except Unavailable as error:
-            self._drop_ahead()
-            self._ready, self._own_first = False, True
-            if self.error is None:
-                log.warning("%s; waiting, nothing is lost", error)
-                self.counts.outages += 1
-            self.error = str(error)
+            self._outage(error)
             return 0
         finally:
-            self.counts.retries, self.counts.failures = self.graph.retries, self.graph.failures
-            self.counts.regrouped = self.stream.regrouped
-            self._tell_missed()
+            self._copy_counts()
 
-    def _tell_missed(self) -> None:
-        gone, self._missed = self.stream.missed - self._missed, self.stream.missed
-        if gone:
-            log.error("%d entries were trimmed or deleted before they were read: lost", gone)
-            self.counts.lost += gone
-
-    def _wait_for_servers(self) -> None:
-        if self.error is not None:  # pauses grow until something is written again
-            self._sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            self._pause = min(self._pause * 2, PAUSES[1])
-        self._progress("waiting" if self.error else "starting")
-        try:
-            self.graph.check(writes=True)
-            schema.apply(self.graph)
-            # Planning takes seconds on a fresh server: hold no entries then.
-            self.graph.write(fold(()))
-        except (TooBig, Refused) as error:
-            raise Unavailable(f"{error}; nothing was written") from None
-        if self.stream.create_group():
-            log.info("made the consumer group %s on %s", self.stream.group, self.stream.name)
-        if self._alone is not None:
-            self._forget_try(self._alone)  # it was the servers' failure, not the entry's
-        if self.error is not None:
-            log.info("both servers answer again")
-        self.error, self._ready = None, True
-
-    def _sleep(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while not self._stopping and (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, 0.1))
-
-    def _take(self) -> Sequence[Entry]:
-        """Return our own unfinished entries first, then those of the dead, then new ones."""
-        if self._own_first:
-            entries = self.stream.pending(self._batch_size)
-            self._own_first = bool(entries)
-            if entries:
-                return entries
-        if time.monotonic() >= self._next_sweep:
-            self._cursor, entries = self.stream.claim(
-                self._claim_idle, self._batch_size, self._cursor
-            )
-            if self._cursor == b"0-0":
-                jittered = self._claim_idle * random.uniform(0.25, 0.5)  # noqa: S311
-                self._next_sweep = time.monotonic() + jittered
-            if entries:
-                log.info("took over %d entries that were pending too long", len(entries))
-                self.counts.claimed += len(entries)
-                return entries
-        if self._ahead is not None:
-            ahead, self._ahead = self._ahead, None
-            self._prepared = ahead.result()
-            return self._prepared.entries
-        return self.stream.read(self._batch_size)
-
-    def _read_ahead(self, entries: Sequence[Entry]) -> None:
-        """Read, decode and fold the next batch while Neo4j works on this one.
-
-        Only where this one was full and new: at less load the next one would be taken before it
-        has gathered, and what came back before may be what ends workers.
-        """
-        full = len(entries) == self._batch_size and entries[0].deliveries == 1
-        if self._helper is not None and self._ahead is None and full:
-            self._ahead = self._helper.submit(
-                lambda: self._prepare(self.stream.read(self._batch_size))
-            )
-
-    def _drop_ahead(self) -> None:
-        """Forget what was read ahead: it is pending, and comes again with our other entries."""
-        if self._ahead is not None:
-            wait([self._ahead])
-            self._ahead = None
-        self._prepared = None
-
-    def _handle(self, entries: Sequence[Entry]) -> None:
-        dead, start = self.counts.dead, time.monotonic()
-        self.counts.entries += len(entries)
-        self.counts.sizes.add(EVENTS, len(entries))
-        lost = [entry.id for entry in entries if not entry.fields]
-        if lost:
-            log.error("%d entries were trimmed before they were written: lost", len(lost))
-            self.stream.ack(lost)
-            self.counts.lost += len(lost)
-            entries = [entry for entry in entries if entry.fields]
-        if any(entry.deliveries > SUSPECT for entry in entries):
-            for entry in entries:
-                if not self._stopping:  # each may take long; the rest stays pending
-                    self._write_alone(entry)
-        else:
-            self._write(entries)
-        if self._buried.total() > TOLD:
-            reasons = ", ".join(f"{number} {reason}" for reason, number in self._buried.items())
-            log.warning("%d dead letters in this batch: %s", self._buried.total(), reasons)
+    def write(self, prepared: Prepared) -> None:
+        """Write, bury and acknowledge one batch. What an error interrupts stays pending."""
+        start, dead_before = time.monotonic(), self.counts.dead
+        self.counts.entries += prepared.size
+        self.counts.sizes.add(EVENTS, prepared.size)
         self._buried.clear()
-        self._measure(entries, time.monotonic() - start)
-        if self._limit.exceeded(len(entries), self.counts.dead - dead, time.monotonic()):
+        if prepared.trimmed:
+            self._count_trimmed(prepared.trimmed)
+        for entry in prepared.suspects:
+            if not self._stopping:  # each may take long; the others stay pending
+                self._write_alone(entry)
+        self._write_events(prepared)
+        self._measure(prepared.entries, time.monotonic() - start)
+        dead = self.counts.dead - dead_before
+        if self._limit.exceeded(len(prepared.entries), dead, time.monotonic()):
             raise DeadLetterLimit(
                 f"{self.counts.dead} of {self.counts.entries} entries became dead letters: the "
-                f"producer must be wrong. Look at `graphwriter dead list`, then start again"
+                "producer must be wrong. See `graphwriter dead list`, then start the worker again"
             )
 
-    def _measure(self, entries: Sequence[Entry], took: float) -> None:
-        self.counts.seconds.add(SECONDS, took)
-        if entries:
-            age = max(0.0, time.time() - entries[0].time / 1000)
-            self.counts.latency.add(LATENCY, age)
-            log.debug(
-                "%s to %s: %d entries in %.3f s, %.3f s after they were added",
-                entries[0].id.decode(), entries[-1].id.decode(), len(entries), took, age,
-                extra={"first": entries[0].id, "last": entries[-1].id, "entries": len(entries)},
-            )  # fmt: skip
+    def _write_events(self, prepared: Prepared) -> None:
+        """Commit, then acknowledge; an event that can never be written becomes a dead letter."""
+        for entry, error in prepared.bad:
+            self._bury(entry, error)
+        if not prepared.pairs:
+            return
+        for pairs, outcome in settle(
+            self.graph, prepared.pairs, prepared.batch, self._text,
+            trying=lambda: self._progress("writing"),
+        ):  # fmt: skip
+            if isinstance(outcome, Refused):
+                for entry, _ in pairs:
+                    self._bury(entry, outcome)
+            else:
+                self.stream.ack(entry.id for entry, _ in pairs)
+                self._backoff.reset()
+                self.counts.batches += 1
+                self.counts.written += len(outcome)
+                self.counts.unchanged += len(pairs) - len(outcome)
+            if self._stopping:
+                break  # halving takes many tries; the rest stays pending
 
     def _write_alone(self, entry: Entry) -> None:
-        """Write an entry that came back too often; its tries are counted before it is looked at."""
+        """Try an entry by itself that was delivered too often. The try is counted before it is
+        decoded, since decoding may be what crashes the worker."""
         self._alone = entry
         try:
             if self.stream.try_alone(entry) > self._tries:
                 self._bury(entry, BadEvent("deliveries", f"ended its worker {self._tries} times"))
             else:
-                self._write([entry])
+                self._write_events(self.intake.prepare_alone(entry))
         except ConfigError:
-            self._forget_try(entry)  # ends the worker, and is not the entry's fault either
+            self._forget_try(entry)  # the worker stops, and the entry is not to blame
             raise
         self._forget_try(entry)
 
@@ -250,42 +163,70 @@ class Writer:
         self.stream.tried(entry)
         self._alone = None
 
-    def _write(self, entries: Sequence[Entry]) -> None:
-        prepared, self._prepared = self._prepared, None
-        if prepared is None or prepared.entries is not entries:
-            prepared = self._prepare(entries)
-        for entry, error in prepared.bad:
-            self._bury(entry, error)
-        if prepared.pairs:
-            self._commit(prepared.pairs, prepared.batch)
-
-    def _prepare(self, entries: Sequence[Entry]) -> Prepared:
-        return prepare(entries, self._tenant, self._text)
-
-    def _commit(self, pairs: Sequence[Pair], batch: Batch) -> None:
-        """Write and acknowledge `pairs`; where Neo4j refuses, the one becomes a dead letter."""
-
-        def trying() -> None:
-            self._progress("writing")
-
-        for settled, outcome in settle(self.graph, pairs, batch, self._text, trying=trying):
-            if isinstance(outcome, BadEvent):
-                for entry, _ in settled:
-                    self._bury(entry, outcome)
-            else:
-                self.stream.ack(entry.id for entry, _ in settled)
-                self._pause = PAUSES[0]
-                self.counts.batches += 1
-                self.counts.written += len(outcome)
-                self.counts.unchanged += len(settled) - len(outcome)
-            if self._stopping:
-                break  # halving takes many tries; the rest stays pending
-
     def _bury(self, entry: Entry, error: BadEvent) -> None:
-        self.dead.add(entry, error.reason, error.message)
+        """Keep `entry` as a dead letter and acknowledge it."""
+        self._dead.add(entry, error.reason, error.message)
         self.counts.dead += 1
         self.counts.reasons[error.reason] = self.counts.reasons.get(error.reason, 0) + 1
-        if self._buried.total() < TOLD:
-            named = {"entry": entry.id, "reason": error.reason}
-            log.warning("dead letter %s: %s", entry.id.decode(), error, extra=named)
+        if self._buried.total() < LOGGED_LETTERS:
+            fields = {"entry": entry.id, "reason": error.reason}
+            log.warning("dead letter %s: %s", entry.id.decode(), error, extra=fields)
         self._buried[error.reason] += 1
+
+    def _count_trimmed(self, ids: Sequence[bytes]) -> None:
+        log.error("%d entries were trimmed before they were written: lost", len(ids))
+        self.stream.ack(ids)
+        self.counts.lost += len(ids)
+
+    def _wait_for_servers(self) -> None:
+        """Return when both servers answer and the graph takes writes; raise `Unavailable` else."""
+        if self.error is not None:
+            sleep(self._backoff.next(), lambda: self._stopping)
+        self._progress("waiting" if self.error else "starting")
+        try:
+            self.graph.check(writes=True)
+            schema.apply(self.graph)
+            # A fresh server plans the statement for seconds: hold no entries meanwhile.
+            self.graph.write(fold(()))
+        except (TooBig, Refused) as error:
+            raise Unavailable(f"{error}; nothing was written") from None
+        if self.stream.create_group():
+            log.info("created the consumer group %s on %s", self.stream.group, self.stream.name)
+        if self._alone is not None:
+            self._forget_try(self._alone)  # the servers failed, not the entry
+        if self.error is not None:
+            log.info("both servers answer again")
+        self.error, self._ready = None, True
+
+    def _outage(self, error: Unavailable) -> None:
+        self.intake.start_over()
+        self._ready = False
+        if self.error is None:
+            log.warning("%s; waiting, nothing is lost", error)
+            self.counts.outages += 1
+        self.error = str(error)
+
+    def _supervised(self) -> bool:
+        if self._parent in (None, os.getppid()):
+            return True
+        log.warning("the supervisor has died: stopping; other workers claim what stays pending")
+        return False
+
+    def _copy_counts(self) -> None:
+        self.counts.retries, self.counts.failures = self.graph.retries, self.graph.failures
+        self.counts.regrouped = self.stream.regrouped
+        self.intake.count_missed()
+
+    def _measure(self, entries: Sequence[Entry], seconds: float) -> None:
+        if self._buried.total() > LOGGED_LETTERS:
+            reasons = ", ".join(f"{number} {reason}" for reason, number in self._buried.items())
+            log.warning("%d dead letters in this batch: %s", self._buried.total(), reasons)
+        self.counts.seconds.add(SECONDS, seconds)
+        if entries:
+            age = max(0.0, time.time() - entries[0].time / 1000)
+            self.counts.latency.add(LATENCY, age)
+            log.debug(
+                "%s to %s: %d entries in %.3f s, %.3f s after they were added",
+                entries[0].id.decode(), entries[-1].id.decode(), len(entries), seconds, age,
+                extra={"first": entries[0].id, "last": entries[-1].id, "entries": len(entries)},
+            )  # fmt: skip

@@ -82,7 +82,9 @@ def test_a_worker_that_does_not_get_on_is_named(environ: Environ, group: list[by
     from graphwriter.worker.counts import Counts
 
     run, old = Path(environ["GRAPH_WRITER_RUN_DIR"]), time.time() - 50
-    told = heartbeat.State("w-00", STREAM, GROUP, os.getpid(), old, old, 1.0, "writing", Counts())
+    told = heartbeat.WorkerState(
+        "w-00", STREAM, GROUP, os.getpid(), old, old, 1.0, "writing", Counts()
+    )
     run.mkdir(mode=0o700)
     (run / "w.json").write_bytes(msgspec.json.encode(told))
     mend = named(found(environ), "workers here", "w-00 has been writing for 50 s")
@@ -166,7 +168,7 @@ def test_dead_letters_are_named_and_the_worker_that_stopped_for_them(
         worker, env=os.environ | environ | limit, capture_output=True, timeout=60, check=False
     )
     assert done.returncode == EXIT_DEAD_LETTER_LIMIT
-    assert b"GRAPH_WRITER_BLOK is no setting: is GRAPH_WRITER_BLOCK meant?" in done.stderr
+    assert b"GRAPH_WRITER_BLOK is no setting: did you mean GRAPH_WRITER_BLOCK?" in done.stderr
     findings = found(environ)
     said = "3 dead letters", "2 not_json, 1 schema_version"
     assert named(findings, "dead letters", *said) == "graphwriter dead list"

@@ -123,9 +123,9 @@ def test_what_workers_counted_whose_names_are_gone_is_put_together(tmp_path: Pat
     """Files do not pile up, and no count is lost; those that are alive are left alone."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    for number in range(heartbeat.KEPT + 40):
+    for number in range(heartbeat.FILES_KEPT + 40):
         pid = os.getpid() if number < 3 else gone.pid
-        told = heartbeat.State(
+        told = heartbeat.WorkerState(
             f"w{number}", STREAM, GROUP, pid, 1.0, float(number), 1.0, "reading",
             Counts(written=1, reasons={"not_json": 2}),
         )  # fmt: skip
@@ -136,9 +136,9 @@ def test_what_workers_counted_whose_names_are_gone_is_put_together(tmp_path: Pat
         for one in heartbeat.read_all(tmp_path, stopped=True):
             totals = totals.plus(one.total)
         assert totals == Counts(
-            written=heartbeat.KEPT + 40, reasons={"not_json": 2 * heartbeat.KEPT + 80}
+            written=heartbeat.FILES_KEPT + 40, reasons={"not_json": 2 * heartbeat.FILES_KEPT + 80}
         )
-        assert len([*tmp_path.glob("*.json")]) == heartbeat.KEPT + 4
+        assert len([*tmp_path.glob("*.json")]) == heartbeat.FILES_KEPT + 4
     assert {one.consumer for one in heartbeat.read_all(tmp_path)} >= {"w0", "w1", "w2"}
 
 
@@ -188,7 +188,7 @@ def test_every_metric_of_dashboard_and_alerts_is_served(
     run = Path(pool_environ["GRAPH_WRITER_RUN_DIR"])
     run.mkdir(mode=0o700)
     counts = Counts(reasons={"not_json": 1})
-    told = heartbeat.State("w", STREAM, GROUP, os.getpid(), 1.0, 1.0, 1.0, "reading", counts)
+    told = heartbeat.WorkerState("w", STREAM, GROUP, os.getpid(), 1.0, 1.0, 1.0, "reading", counts)
     (run / "w.json").write_bytes(msgspec.json.encode(told))
     redis_client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
     one = exporter()

@@ -38,7 +38,7 @@ def run_dir(pool_environ: dict[str, str]) -> Path:
 def tell(run_dir: Path, consumer: str, written: int = 0, error: str | None = None) -> None:
     """Leave the file of a worker that is alive."""
     now = time.time()
-    told = heartbeat.State(
+    told = heartbeat.WorkerState(
         consumer, STREAM, GROUP, os.getpid(), now, now, time.monotonic(), "reading",
         Counts(written=written), error, last_error=(now, error) if error else None,
     )  # fmt: skip

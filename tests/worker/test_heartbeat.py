@@ -19,17 +19,17 @@ from graphwriter.worker.counts import SECONDS, Counts, Spread
 PYTHON = (sys.executable, "-c", "import time; time.sleep(60)")
 
 
-def told(name: str = "w", **more: Any) -> heartbeat.State:
+def told(name: str = "w", **more: Any) -> heartbeat.WorkerState:
     """A worker that is this process and gets on."""
     now = time.time()
-    one = heartbeat.State(
+    one = heartbeat.WorkerState(
         name, "s", "g", os.getpid(), now, now, time.monotonic(), "reading", Counts(),
         born=runtime.born(os.getpid()),
     )  # fmt: skip
     return msgspec.structs.replace(one, **more)
 
 
-def leave(directory: Path, one: heartbeat.State, **odd: Any) -> Path:
+def leave(directory: Path, one: heartbeat.WorkerState, **odd: Any) -> Path:
     """Write a worker's file, with odd values in place of some."""
     file = directory / f"{one.consumer}.json"
     file.write_bytes(msgspec.json.encode(msgspec.to_builtins(one) | odd))

@@ -29,7 +29,7 @@ from graphwriter import status
 from graphwriter.producers.demo.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream import DeadLetters, Stream
-from graphwriter.worker.heartbeat import State, read_all
+from graphwriter.worker.heartbeat import WorkerState, read_all
 
 NETWORK = "198.18.77"  # of those that are for tests between networks (RFC 2544)
 PROGRAMS = Path(sys.executable).parent
@@ -170,7 +170,7 @@ class Host:
             start_new_session=True,
         )
 
-    def workers(self) -> list[State]:
+    def workers(self) -> list[WorkerState]:
         """What its workers last said."""
         return list(read_all(self.run_dir))
 

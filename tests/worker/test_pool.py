@@ -243,7 +243,7 @@ def test_a_name_at_work_elsewhere_is_warned_of_and_a_workers_own_successor_is_no
     until(lambda: [worker.doing for worker in pool.workers()] == ["reading"])
     assert "elsewhere" not in log.read_text()
     second = start(GRAPH_WRITER_WORKERS="1", GRAPH_WRITER_RUN_DIR=str(tmp_path / "other"))
-    until(lambda: f"{HOST}-00 is at work elsewhere too" in log.read_text())
+    until(lambda: f"another process also reads as {HOST}-00" in log.read_text())
     until(lambda: [worker.doing for worker in second.workers()] == ["reading"])
 
 

@@ -404,6 +404,19 @@ def test_more_dead_letters_than_the_limit_stop_the_writer(
     assert (len(posts(driver)), len(dead(redis_client)), pending(redis_client)) == (9, 11, {})
 
 
+def test_a_step_works_after_run_raised(
+    make: Make, redis_client: redis.Redis, driver: neo4j.Driver
+) -> None:
+    """The batch that was read ahead is written by the next step, and full batches go on."""
+    add(redis_client, [{b"data": b"["}] * 10 + [event(n) for n in range(30)])
+    writer = make(batch_size=10, limit=Limit(0.5, 10))
+    with pytest.raises(DeadLetterLimit):
+        writer.run()
+    assert [writer.run_once() for _ in range(4)] == [10, 10, 10, 0]
+    assert len(posts(driver)) == 30
+    assert pending(redis_client) == {}
+
+
 def test_a_stopped_writer_leaves_nothing_pending(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:

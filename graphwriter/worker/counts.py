@@ -1,6 +1,6 @@
-"""What a worker counts: plain numbers that a file can carry and a machine's exporter can add up.
+"""What a worker counts: plain numbers that a file can hold and an exporter can add up.
 
-Counters only rise. A worker that starts again goes on where the last of its name ended.
+Counters only rise. A worker that restarts continues where the last one of its name ended.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-# Upper bounds of the buckets, the last of them open. Seconds, but for the events of a batch.
+# Upper bounds of the buckets; one more bucket is open. Seconds, except for entries of a batch.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LATENCY = (
     0.01,
@@ -33,24 +33,24 @@ LATENCY = (
 EVENTS = (1, 10, 50, 100, 250, 500, 1000, 2500, 5000)
 BOUNDS: dict[str, Sequence[float]] = {"sizes": EVENTS, "seconds": SECONDS, "latency": LATENCY}
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # as files have it; sums of it fit anywhere
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # in files; sums of it fit anywhere
 
 
 class Spread(msgspec.Struct):
-    """How often a value fell into each bucket, and the sum of all values."""
+    """A histogram: how many values fell into each bucket, and the sum of all values."""
 
     buckets: list[Count] = []
     sum: float = 0.0
 
     def add(self, bounds: Sequence[float], value: float) -> None:
-        """Count one value; `bounds` are the same at every call."""
+        """Count one value; pass the same `bounds` at every call."""
         if not self.buckets:
             self.buckets = [0] * (len(bounds) + 1)
         self.buckets[bisect_left(bounds, value)] += 1
         self.sum += value
 
     def plus(self, other: Spread, sign: int = 1) -> Spread:
-        """Return both together; their bounds are the same."""
+        """Return the sum of both, or the difference with `sign` -1; they share their bounds."""
         if not self.buckets or not other.buckets:
             return self if self.buckets else other
         both = zip(self.buckets, other.buckets, strict=True)
@@ -58,13 +58,13 @@ class Spread(msgspec.Struct):
 
     @property
     def count(self) -> int:
-        """How many values there were."""
+        """How many values were counted."""
         return sum(self.buckets)
 
     def quantile(self, bounds: Sequence[float], share: float) -> float | None:
-        """Return about the value that `share` of all are below; None where there are none.
+        """Return about the quantile `share`, such as 0.99 for p99; None without values.
 
-        Within a bucket values are taken to lie evenly; beyond the last bound it is that bound.
+        Values are taken to be spread evenly within a bucket; above the last bound it is that bound.
         """
         left = share * self.count
         if not left:
@@ -90,9 +90,9 @@ class Counts(msgspec.Struct):
     batches: Count = 0
     retries: Count = 0
     regrouped: Count = 0
-    outages: Count = 0  # times that a server was away
+    outages: Count = 0  # times that a server did not answer
     reasons: dict[str, Count] = {}  # dead letters, by reason
-    failures: dict[str, Count] = {}  # errors of Neo4j, by class
+    failures: dict[str, Count] = {}  # errors of Neo4j, by failure class
     sizes: Spread = msgspec.field(default_factory=Spread)  # entries of a read
     seconds: Spread = msgspec.field(default_factory=Spread)  # from a read to its acknowledgement
     latency: Spread = msgspec.field(default_factory=Spread)  # of a read's oldest entry, from XADD
@@ -102,18 +102,18 @@ class Counts(msgspec.Struct):
 
     @property
     def done(self) -> int:
-        """Events that are through, in whichever way."""
+        """Events that were written, found unchanged, or became dead letters."""
         return self.written + self.unchanged + self.dead
 
     def plus(self, other: Counts) -> Counts:
-        """Return both together."""
+        """Return the sum of both."""
         return Counts(
             **{name: _plus(getattr(self, name), getattr(other, name)) for name in _FIELDS}
         )
 
 
 class Spreads(msgspec.Struct):
-    """What `Counts` tells of batches: their sizes, seconds and latency."""
+    """The histograms of `Counts`: sizes, seconds and latency of batches."""
 
     sizes: Spread = msgspec.field(default_factory=Spread)
     seconds: Spread = msgspec.field(default_factory=Spread)
@@ -124,7 +124,7 @@ class Spreads(msgspec.Struct):
 
     @classmethod
     def of(cls, counts: Counts | Spreads) -> Spreads:
-        """Return them as they are now, whatever is counted later."""
+        """Return a copy, which later counting does not change."""
         return cls(
             *(
                 Spread([*one.buckets], one.sum)
@@ -133,7 +133,7 @@ class Spreads(msgspec.Struct):
         )
 
     def plus(self, other: Counts | Spreads, sign: int = 1) -> Spreads:
-        """Return both together, or what this has and `other` had not yet."""
+        """Return the sum of both, or with `sign` -1 what was added since `other`."""
         return Spreads(
             self.sizes.plus(other.sizes, sign),
             self.seconds.plus(other.seconds, sign),
@@ -142,7 +142,7 @@ class Spreads(msgspec.Struct):
 
 
 def _fit(counts: Counts | Spreads) -> None:
-    """Drop what a release with other bounds counted: it fits nothing that is counted now."""
+    """Drop histograms that another release counted with other bounds."""
     for name, bounds in BOUNDS.items():
         if len(getattr(counts, name).buckets) not in (0, len(bounds) + 1):
             setattr(counts, name, Spread())

@@ -1,4 +1,4 @@
-"""The pool on this machine: supervisord with conf/supervisord.conf, as a child process."""
+"""The pool of this machine: supervisord with conf/supervisord.conf, as a child process."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ from graphwriter.config import Config
 from graphwriter.errors import ConfigError, Unavailable
 from graphwriter.worker import heartbeat
 
-# Bytes of a path that a socket can be bound to: 107 on Linux, 103 on macOS, and supervisord appends
-# its process id at first.
-SOCKET = 96
-ENDING = 1.0  # seconds for a supervisor that was just killed to be gone
-STARTING, EACH = 30.0, 5.0  # seconds for a pool to come up, and for each worker beyond
+# Bytes of a socket's path: at most 107 on Linux and 103 on macOS, and supervisord first appends its
+# process id.
+SOCKET_PATH_LIMIT = 96
+EXIT_TIME = 1.0  # seconds that a supervisor which was just killed needs to exit
+START_TIME, START_TIME_EACH = 30.0, 5.0  # seconds for a pool to start, and more for each worker
 
 
 def conf() -> Path:
-    """Return the path of the supervisor's configuration: in the package, or beside a checkout's."""
+    """Return the path of the supervisor's configuration: in the package, or in a checkout."""
     package = Path(__file__).parent.parent
     installed = package / "conf" / "supervisord.conf"
     return installed if installed.exists() else package.parent / "conf" / "supervisord.conf"
 
 
 def check(directory: Path) -> None:
-    """Raise what `Pool.start` would because of its run directory, before anything is started.
+    """Raise what `Pool.start` would raise for its run directory, before anything is started.
 
     Raises:
-        NameTaken: a pool runs in it.
+        NameTaken: a pool runs in it already.
         ConfigError: its path is too long for the supervisor's socket.
     """
     lock = _lock(directory)
-    lock.take(wait=ENDING)
+    lock.take(wait=EXIT_TIME)
     lock.release()
 
 
 def _lock(directory: Path) -> files.Lock:
     size = len(os.fsencode(directory / "supervisor.sock"))
-    if size > SOCKET:
+    if size > SOCKET_PATH_LIMIT:
         raise ConfigError(
             f"--run-dir {directory} is too long: with /supervisor.sock it has {size} bytes, and a "
-            f"socket's path may have {SOCKET}"
+            f"socket's path may have {SOCKET_PATH_LIMIT}"
         )
     return files.Lock(
         directory / "pool.lock",
-        f"process {{pid}} already runs a pool in {directory}: stop it first, for more --workers "
-        "too; a pool for another --stream takes another --run-dir and --exporter-port",
+        f"process {{pid}} already runs a pool in {directory}: stop it first, also to change "
+        "--workers; a pool for another --stream needs another --run-dir and --exporter-port",
     )
 
 
-def _there(worker: heartbeat.WorkerState, begun: float) -> bool:
-    """Return whether this is no file that a worker left which was killed long ago.
+def _has_started(worker: heartbeat.WorkerState, begun: float) -> bool:
+    """Return whether a worker runs under this name, and did not just leave its file long ago.
 
-    One of a killed supervisor may still be there: ours waits for its name.
+    It may be one of a killed supervisor: the new worker waits until it has exited.
     """
     return worker.started >= begun or worker.there
 
@@ -68,9 +68,9 @@ class Pool:
     """supervisord, its workers, watchdog and exporter, from `start` to `stop`.
 
     Args:
-        directory: run directory of this pool alone.
-        environ: variables for the workers, beside those of this process.
-        output: where supervisord and the workers log; None: our own standard output.
+        directory: run directory, used by this pool only.
+        environ: variables for the workers, added to those of this process.
+        output: where supervisord and the workers log; None: the standard output of this process.
     """
 
     def __init__(
@@ -93,21 +93,21 @@ class Pool:
     def start(
         self, wait: float | None = None, stopping: Callable[[], bool] = lambda: False
     ) -> None:
-        """Start the supervisor, and return when every worker has given a sign of life.
+        """Start the supervisor, and return when every worker has written its heartbeat.
 
-        Returns before where `stopping` says so: there is a pool to `stop` all the same.
+        Returns earlier if `stopping` returns true; call `stop` in that case too.
 
         Raises:
-            NameTaken: another pool runs in our directory.
-            ConfigError: the supervisor ended.
-            Unavailable: the workers did not come up in `wait` seconds, as on a busy machine.
+            NameTaken: another pool runs in the directory.
+            ConfigError: the supervisor exited.
+            Unavailable: the workers did not start within `wait` seconds, as on a busy machine.
         """
         lock = _lock(self.directory)
-        lock.take(wait=ENDING)
+        lock.take(wait=EXIT_TIME)
         begun = time.time()
-        # Root is not told at each start what root may do.
+        # Without this supervisord warns root at each start.
         root = [] if os.geteuid() else ["-u", "0"]
-        programs = Path(sys.executable).parent  # where graphwriter-worker lies beside python
+        programs = Path(sys.executable).parent  # graphwriter-worker is installed beside python
         self._process = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf()), *root],
             env={
@@ -123,45 +123,45 @@ class Pool:
             stdout=self._output,
             stderr=self._output,
             pass_fds=[lock.descriptor],
-            start_new_session=True,  # Ctrl-C reaches us alone, and we stop them in good order
+            start_new_session=True,  # only we get Ctrl-C, and stop them in order
         )
-        # The supervisor's, not ours: where we are killed it stays, and is still this directory's.
+        # The supervisor holds the lock: if we are killed it goes on, and still owns the directory.
         lock.hand_over(self._process.pid)
-        wait = STARTING + EACH * self.config.workers if wait is None else wait
+        wait = START_TIME + START_TIME_EACH * self.config.workers if wait is None else wait
         deadline = time.monotonic() + wait
-        while sum(_there(each, begun) for each in self.workers()) < self.config.workers:
+        while sum(_has_started(each, begun) for each in self.workers()) < self.config.workers:
             if stopping():
                 return
             if self._process.poll() is not None:
-                raise ConfigError(f"supervisord ended with code {self._process.returncode}")
+                raise ConfigError(f"supervisord exited with code {self._process.returncode}")
             if time.monotonic() > deadline:
                 self.stop()
                 raise Unavailable(
-                    f"the workers did not come up in {wait:.0f} s: see what supervisord printed"
+                    f"the workers did not start within {wait:.0f} s: see what supervisord printed"
                 )
             time.sleep(0.05)
 
     def workers(self) -> list[heartbeat.WorkerState]:
-        """Return what each worker last said of itself."""
+        """Return the last heartbeat of each worker."""
         return list(heartbeat.read_all(self.directory))
 
     @property
     def alive(self) -> bool:
-        """Whether any worker's process is there."""
+        """Whether any worker's process runs."""
         return any(each.there for each in self.workers())
 
     @property
     def running(self) -> bool:
-        """Whether the supervisor is there."""
+        """Whether the supervisor runs."""
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
-        """Stop the workers after the batches in hand, then the supervisor. Safe to call twice.
+        """Stop the workers after their current batches, then the supervisor. Safe to call twice.
 
-        Blocks for at most the time that workers get to stop.
+        Blocks for at most the stop time of workers and ten seconds.
 
         Raises:
-            Unavailable: the supervisor did not end.
+            Unavailable: the supervisor did not exit.
         """
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
@@ -170,4 +170,4 @@ class Pool:
         try:
             process.wait(self.config.stop_wait + 10)
         except subprocess.TimeoutExpired:
-            raise Unavailable(f"supervisord, process {process.pid}, does not end") from None
+            raise Unavailable(f"supervisord, process {process.pid}, does not exit") from None

@@ -1,8 +1,8 @@
 """The event listener that ends stuck workers; supervisord starts them again.
 
-supervisord knows whether a process is there, not whether it gets on. Every five seconds this looks
-at the heartbeats: a worker whose loop has not moved for too long gets SIGABRT, which prints where
-it is stuck, and if that does not end it SIGKILL.
+supervisord knows whether a process runs, not whether it makes progress. Every five seconds the
+watchdog reads the heartbeats: a worker without progress for too long gets SIGABRT, which prints a
+stack, and then SIGKILL if it still runs.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ def run(directory: Path, patience: float) -> None:
     """Serve supervisord's events on standard input and output until they end.
 
     Args:
-        patience: seconds without progress after which a worker is ended.
+        patience: seconds without progress after which a worker is killed.
     """
     from xmlrpc.client import Fault
 
     from supervisor import childutils
 
     rpc = childutils.getRPCInterface(os.environ)
-    counted: set[int] = set()  # it may take more than one look until a worker is gone
+    counted: set[int] = set()  # a worker may need several rounds to exit: count it once
     while True:
         try:
             headers, _ = childutils.listener.wait()
         except (EOFError, ValueError):
-            return  # supervisord is gone
+            return  # supervisord has exited
         if headers["eventname"].startswith("TICK"):
             try:
                 programs = rpc.supervisor.getAllProcessInfo()
             except Fault:
-                return  # supervisord is shutting down, and answers nothing more
+                return  # supervisord is shutting down and answers no more
             running = {info["pid"] for info in programs if info["pid"]}
             ended = set(sweep(directory, patience, running, time.monotonic()))
             if fresh := ended - counted:
@@ -52,9 +52,9 @@ def run(directory: Path, patience: float) -> None:
 
 
 def sweep(directory: Path, patience: float, running: set[int], now: float) -> list[int]:
-    """End the workers among `running` without progress for `patience` seconds; return their ids.
+    """Kill the workers in `running` without progress for `patience` seconds; return their pids.
 
-    `now` is the monotonic clock, so that a clock that is set, or a machine that slept, ends nobody.
+    `now` is the monotonic clock, so that setting the clock or suspending the machine kills none.
     """
     ended = []
     for state in read_all(directory):
@@ -63,7 +63,7 @@ def sweep(directory: Path, patience: float, running: set[int], now: float) -> li
             continue
         number = signal.SIGABRT if stuck < patience + GRACE else signal.SIGKILL
         log.error(
-            "%s (process %d) got stuck %.0f s ago while %s: %s",
+            "%s (process %d) has made no progress for %.0f s while %s: %s",
             state.consumer, state.pid, stuck, state.doing, number.name,
         )  # fmt: skip
         with suppress(ProcessLookupError):
@@ -73,19 +73,19 @@ def sweep(directory: Path, patience: float, running: set[int], now: float) -> li
 
 
 def expected(directory: Path) -> int | None:
-    """Return how many workers the last pool in `directory` was to have; None: there was none."""
+    """Return how many workers the last pool in `directory` was started with; None without one."""
     last = max(read_all(directory), key=lambda state: state.started, default=None)
     return None if last is None else last.pool
 
 
 def wrong(directory: Path, patience: float, workers: int, now: float) -> list[str]:
-    """Return a line for each of `workers` that is gone or has not got on for `patience` seconds.
+    """Return a line for each worker stuck for `patience` seconds, and one if some are missing.
 
-    One that waits for a server gets on: it could do no better if it were started again.
+    A worker that waits for a server is not stuck: a restart would not help it.
     """
     there = [state for state in read_all(directory) if state.there]
     lines = [
-        f"{state.consumer} got stuck {now - state.clock:.0f} s ago while {state.doing}"
+        f"{state.consumer} has made no progress for {now - state.clock:.0f} s while {state.doing}"
         for state in there
         if now - state.clock >= patience
     ]

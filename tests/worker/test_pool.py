@@ -201,8 +201,8 @@ def test_a_stuck_worker_is_ended_by_the_watchdog_and_started_again(
     os.kill(stuck, signal.SIGSTOP)
     until(lambda: names(pool)[f"{HOST}-01"] != stuck, 40)
     log = tmp_path / "pool.log"
-    assert f"(process {stuck}) got stuck" in log.read_text()
-    ended = re.compile(r"\(process (\d+)\) got stuck")
+    assert f"(process {stuck}) has made no progress" in log.read_text()
+    ended = re.compile(r"\(process (\d+)\) has made no progress")
     until(lambda: kills(pool.directory) == len({*ended.findall(log.read_text())}))
     publish(environ, 300)
     until(drained(environ))
@@ -274,7 +274,7 @@ def test_workers_that_are_slow_to_start_are_no_mistake_of_configuration(
     start: Start, slow: dict[str, str]
 ) -> None:
     """systemd starts a pool again that ends so."""
-    with pytest.raises(Unavailable, match="the workers did not come up in 2 s"):
+    with pytest.raises(Unavailable, match="the workers did not start within 2 s"):
         start(2.0, **slow)
 
 

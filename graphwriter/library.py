@@ -277,11 +277,11 @@ class GraphWriter:
         ids = list(dict.fromkeys(map(str, post_ids)))
         target = rows.ToGraph(self._graph, self._text)
         failed = 0
-        for reject in rows.named(url, target, ids, batch_size, self._tenant):
+        for reject in rows.write_ids(url, target, ids, batch_size, self._tenant):
             log.warning("post %s is not written: %s: %s", *reject)
             failed += 1
             if rejects is not None:
-                rows.append(Path(rejects), [reject])
+                rows.append_rejects(Path(rejects), [reject])
         return {"total": len(ids), "processed": len(ids) - failed, "failed": failed}
 
     def _unshared(self) -> Writer:

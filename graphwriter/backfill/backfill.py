@@ -1,8 +1,8 @@
 """The backfill: posts of PostgreSQL written to the graph as events are, by several processes.
 
-The parent looks where the next part of the posts ends, hands parts out, and keeps the checkpoint;
-the processes read and write. Parts are of the order of keys, so that the checkpoint is one key and
-the few parts in hand, whatever the number of posts, and any number of processes can go on from it.
+The parent finds where the next part of the posts ends, hands parts out, and saves the checkpoint;
+the processes read and write. Parts follow the order of keys, so that the checkpoint is one key and
+the few open parts, however many posts there are, and any number of processes can resume from it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from graphwriter.backfill.checkpoint import Checkpoint, Progress
-from graphwriter.backfill.processes import PAUSES, Crew, Job, Report
+from graphwriter.backfill.processes import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    Job,
+    PartReport,
+    Processes,
+)
 from graphwriter.backfill.rows import Reject, ToStream
+from graphwriter.backoff import Backoff
 from graphwriter.config import Config
 from graphwriter.database import Database, Part
 from graphwriter.errors import ConfigError, TooBig, Unavailable
@@ -27,29 +34,29 @@ from graphwriter.graph.batch import fold
 
 log = logging.getLogger("graphwriter")
 
-LARGEST = 50_000  # posts of one part
-LARGEST_IDS = 2_000  # ids of one part, which the checkpoint holds
-SHARES = 4  # parts that each process gets of what is left, so that all end at about the same time
-EVERY = 1.0  # seconds between two checkpoints
-TOLD = 20  # rejects that are logged one by one
+PART_LIMIT = 50_000  # posts of one part
+PART_IDS_LIMIT = 2_000  # ids of one part, which the checkpoint holds
+PARTS_EACH = 4  # parts of the rest for each process, so that all end at about the same time
+CHECKPOINT_INTERVAL = 1.0  # seconds
+LOGGED_REJECTS = 20  # rejects that are logged one by one
 
 
 class Outcome(NamedTuple):
-    """How a backfill ended; `stopped` before it was through."""
+    """How a backfill ended; `stopped`: before everything was written."""
 
     progress: Progress
     stopped: bool
 
 
 class Backfill:
-    """One backfill of `job`'s selection, or of the ids in a file, resumed if it was begun before.
+    """One backfill of `job`'s selection, or of the ids in a file; resumes an earlier run of it.
 
-    `run` blocks until it is through or `stop` was called, waits for servers that go away meanwhile,
-    and raises:
+    `run` blocks until everything is written or `stop` was called, waits for servers that stop
+    answering meanwhile, and raises:
 
-        Unavailable: a server does not answer at the start.
-        ConfigError: a setting, the query, or a server's set-up has to be mended.
-        NameTaken: the same backfill runs already.
+        Unavailable: a server does not answer at the start, or a process was killed.
+        ConfigError: a setting, the query, or a server's set-up has to be changed.
+        NameTaken: the same backfill already runs.
     """
 
     def __init__(self, job: Job, state: Path, ids: Path | None = None) -> None:
@@ -58,38 +65,38 @@ class Backfill:
         self.checkpoint = Checkpoint(state, _name(job, self._database.place, ids))
         self._progress = Progress()
         self._ready: list[Part] = []  # to be handed out
-        self._lines: Iterator[str] | None = None  # of the ids, those not handed out yet
+        self._lines: Iterator[str] | None = None  # the ids that are not handed out yet
         self._stopping = False
-        self._waits: str | None = None  # what for
-        self._next_look = 0.0
-        self._pause = PAUSES[0]
+        self._waiting: str | None = None  # the error of the server that it waits for
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._next_attempt = 0.0
 
     def stop(self) -> None:
-        """Make `run` return after the batches in hand. Only sets a flag: safe in a handler."""
+        """Make `run` return after the current batches. Only sets a flag: safe in a handler."""
         self._stopping = True
 
-    def run(self, tell: Callable[[Progress], None] = lambda _progress: None) -> Outcome:
-        """Write everything, by as many processes as the settings say; `tell` how far it is."""
+    def run(self, show: Callable[[Progress], None] = lambda _progress: None) -> Outcome:
+        """Write everything with `config.workers` processes; call `show` once a second."""
         with self.checkpoint, self._database:
             self._check()
-            known = self.checkpoint.load()
-            self._progress = known or Progress(total=self._count())
+            saved = self.checkpoint.load()
+            self._progress = saved or Progress(total=self._count())
             self._ready = list(self._progress.open)
-            if known:
-                log.info("goes on after %d of %d posts", known.read, known.total)
-            with Crew(self._job, self._job.config.workers) as crew:
+            if saved:
+                log.info("resumes after %d of %d posts", saved.read, saved.total)
+            with Processes(self._job, self._job.config.workers) as processes:
                 try:
-                    self._lead(crew, tell)
+                    self._hand_out(processes, show)
                 finally:
-                    crew.stop()
-                    for report in crew.last_reports():
-                        self._note(report)
-                    self._save(crew)
-            left = bool(self._progress.open or not self._progress.ended)
-            if not left:
+                    processes.stop()
+                    for report in processes.last_reports():
+                        self._add(report)
+                    self._save(processes)
+            stopped = bool(self._progress.open or not self._progress.ended)
+            if not stopped:
                 self.checkpoint.end()
-            tell(self._progress)
-            return Outcome(self._progress, left)
+            show(self._progress)
+            return Outcome(self._progress, stopped)
 
     def _check(self) -> None:
         self._database.check()
@@ -100,7 +107,7 @@ class Backfill:
             with connect(config) as graph:
                 graph.check(writes=True)
                 schema.apply(graph)
-                with contextlib.suppress(TooBig):  # a fresh server plans for seconds, or longer
+                with contextlib.suppress(TooBig):  # a fresh server plans the statement for seconds
                     graph.write(fold(()))
 
     def _count(self) -> int:
@@ -108,104 +115,107 @@ class Backfill:
             return self._database.count()
         return sum(1 for _ in _lines(self._ids))
 
-    def _lead(self, crew: Crew, tell: Callable[[Progress], None]) -> None:
+    def _hand_out(self, processes: Processes, show: Callable[[Progress], None]) -> None:
+        """Give parts to the processes and save the checkpoint until everything is written."""
         saved = 0.0
         while not self._stopping:
-            self._prepare(crew)
-            for process in crew.idle:
+            self._find_parts(processes)
+            for process in processes.idle:
                 if self._ready:
-                    crew.give(process, self._ready.pop(0))
-            if not crew.in_hand and self._progress.ended and not self._ready:
+                    processes.give(process, self._ready.pop(0))
+            if not processes.open and self._progress.ended and not self._ready:
                 return
-            for report in crew.reports(0.2):
-                self._note(report)
+            for report in processes.reports(0.2):
+                self._add(report)
                 if report.error is not None:
                     raise report.error
-            if time.monotonic() - saved > EVERY:
-                self._save(crew)
+            if time.monotonic() - saved > CHECKPOINT_INTERVAL:
+                self._save(processes)
                 saved = time.monotonic()
-                tell(self._progress)
+                show(self._progress)
 
-    def _prepare(self, crew: Crew) -> None:
+    def _find_parts(self, processes: Processes) -> None:
         """Have a part ready for each idle process, and one more."""
-        while not self._progress.ended and len(self._ready) <= len(crew.idle):
-            if time.monotonic() < self._next_look:
-                time.sleep(0.05 if crew.in_hand else 0.2)
+        while not self._progress.ended and len(self._ready) <= len(processes.idle):
+            if time.monotonic() < self._next_attempt:
+                time.sleep(0.05 if processes.open else 0.2)
                 return
             try:
                 self._ready.append(self._next())
             except Unavailable as error:
                 self._wait_for(str(error))
-                self._next_look = time.monotonic() + self._pause
-                self._pause = min(self._pause * 2, PAUSES[1])
+                self._next_attempt = time.monotonic() + self._backoff.next()
                 return
-            self._pause = PAUSES[0]
+            self._backoff.reset()
 
     def _next(self) -> Part:
         progress = self._progress
         handed = sum(len(part.ids or ()) for part in self._ready)
         left = max(0, progress.total - progress.read - handed)
-        size = max(self._job.config.batch_size, left // (self._job.config.workers * SHARES))
+        size = max(self._job.config.batch_size, left // (self._job.config.workers * PARTS_EACH))
         if self._ids is None:
-            part = self._database.part(min(size, LARGEST), progress.walked)
+            part = self._database.part(min(size, PART_LIMIT), progress.walked)
             progress.walked, progress.ended = part.upto, part.upto is None
             return part
         start = int(progress.walked or 0)
         if self._lines is None:
             self._lines = islice(_lines(self._ids), start, None)
-        ids = tuple(islice(self._lines, min(size, LARGEST_IDS)))
+        ids = tuple(islice(self._lines, min(size, PART_IDS_LIMIT)))
         progress.walked = str(start + len(ids))
         progress.ended = start + len(ids) >= progress.total
         return Part(ids=ids)
 
-    def _note(self, report: Report) -> None:
+    def _add(self, report: PartReport) -> None:
+        """Add a report to the progress, the log and the rejects."""
         if report.waiting is not None:
             self._wait_for(report.waiting)
-        if report.done is None:
+        if report.written is None:
             return
-        if self._waits is not None:
-            log.info("goes on")
-            self._waits = None
-        _, read, written, rejects = report.done
+        if self._waiting is not None:
+            log.info("all servers answer again")
+            self._waiting = None
+        _, read, written, rejects = report.written
         self.checkpoint.reject(rejects)
-        self._tell(rejects)
+        self._log(rejects)
         self._progress.read += read
         self._progress.written += written
         self._progress.rejected += len(rejects)
 
     def _wait_for(self, error: str) -> None:
-        if self._waits is None:
+        if self._waiting is None:
             log.warning("%s; waiting, nothing is lost", error)
-        self._waits = error
+        self._waiting = error
 
-    def _tell(self, rejects: list[Reject]) -> None:
-        told = self._progress.rejected
-        for reject in rejects[: max(0, TOLD - told)]:
+    def _log(self, rejects: list[Reject]) -> None:
+        logged = self._progress.rejected
+        for reject in rejects[: max(0, LOGGED_REJECTS - logged)]:
             log.warning("post %s is not written: %s: %s", *reject)
-        if told < TOLD <= told + len(rejects):
-            log.warning("further ones are in %s", self.checkpoint.rejects)
+        if logged < LOGGED_REJECTS <= logged + len(rejects):
+            log.warning("further rejects are in %s", self.checkpoint.rejects)
 
-    def _save(self, crew: Crew) -> None:
-        self._progress.open = [*crew.in_hand.values(), *self._ready]
+    def _save(self, processes: Processes) -> None:
+        self._progress.open = [*processes.open.values(), *self._ready]
         self.checkpoint.save(self._progress)
 
 
 def source(config: Config) -> str:
-    """Return the URL of PostgreSQL; raises ConfigError where it is not set."""
+    """Return the URL of PostgreSQL; raises ConfigError if it is not set."""
     if config.database_url is None:
-        raise ConfigError("DATABASE_URL is not set: the PostgreSQL with the posts")
+        raise ConfigError(
+            "DATABASE_URL is not set: it names the PostgreSQL database with the posts"
+        )
     return config.database_url
 
 
 def parts_of(ids: Path) -> Iterator[Part]:
-    """Yield the posts whose ids are in a file, in parts."""
+    """Yield the ids in a file as parts."""
     lines = _lines(ids)
-    while some := tuple(islice(lines, LARGEST_IDS)):
+    while some := tuple(islice(lines, PART_IDS_LIMIT)):
         yield Part(ids=some)
 
 
 def _name(job: Job, place: str, ids: Path | None) -> str:
-    """Return a file name for what is read and where it goes: another selection has another."""
+    """Return a file name for a selection and its target; another pair gets another name."""
     config = job.config
     target = (config.redis_url.rpartition("@")[2], config.stream)
     if not job.via_stream:

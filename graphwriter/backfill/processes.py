@@ -1,7 +1,7 @@
-"""Processes that fill the graph side by side, each with one part of the posts in hand.
+"""The processes of a backfill, each with one part of the posts at a time.
 
-They hear from their parent through a pipe and nothing else: a part, or None to stop. A parent that
-is gone closes it, which stops them too.
+Each is connected to its parent by a pipe: it receives a part, or None to stop, and sends reports.
+When the parent dies the pipe closes, and the process stops.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
-import random
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,16 +16,17 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, Self
 
-from graphwriter.backfill.rows import Done, Target, ToGraph, ToStream, fill
+from graphwriter.backfill.rows import Target, ToGraph, ToStream, Written, write_part
+from graphwriter.backoff import Backoff
 from graphwriter.config import Config
 from graphwriter.database import Database, Part, Selection
 from graphwriter.errors import GraphwriterError, Unavailable
 from graphwriter.graph import connect
 from graphwriter.worker import runtime
 
-OURS = (signal.SIGINT, signal.SIGTERM)  # for the parent: a terminal sends them to all
-PAUSES = (0.2, 5.0)  # seconds between looks at a server that is away, growing from, up to
-LEAVE = 10.0  # seconds until a process that closed its pipe has ended
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # a terminal sends them to all; the parent decides
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between attempts on a server that does not answer
+EXIT_TIME = 10.0  # seconds that a process which closed its pipe needs to exit
 
 
 class Job(NamedTuple):
@@ -38,37 +38,37 @@ class Job(NamedTuple):
     rewrite: bool = False
 
 
-class Report(NamedTuple):
-    """What a process says of the part it has in hand: done, waiting for a server, or failed."""
+class PartReport(NamedTuple):
+    """What a process reports of its part: a batch written, finished, waiting, or failed."""
 
     process: int
-    done: Done | None = None
-    ended: bool = False  # the part is finished
-    waiting: str | None = None
+    written: Written | None = None
+    finished: bool = False
+    waiting: str | None = None  # the error of the server that it waits for
     error: GraphwriterError | None = None
 
 
-class Crew:
-    """`workers` processes. Without `with` none of them runs."""
+class Processes:
+    """`number` processes, which run inside `with`."""
 
-    def __init__(self, job: Job, workers: int) -> None:
-        self._job, self._number = job, workers
+    def __init__(self, job: Job, number: int) -> None:
+        self._job, self._number = job, number
         self._processes: list[Any] = []
         self._pipes: list[Connection] = []
-        self.in_hand: dict[int, Part] = {}  # by process, what is left of it
+        self.open: dict[int, Part] = {}  # by process, what is left of its part
 
     def __enter__(self) -> Self:
-        context = multiprocessing.get_context("spawn")  # threads and connections are not inherited
-        resource_tracker.ensure_running()  # which unblocks signals when it is started
-        with _blocked():
+        context = multiprocessing.get_context("spawn")  # inherits no threads and no connections
+        resource_tracker.ensure_running()  # now: its start would unblock the signals
+        with _signals_blocked():
             for number in range(self._number):
-                ours, theirs = context.Pipe()
-                arguments = theirs, number, self._job
+                pipe, child_pipe = context.Pipe()
+                arguments = child_pipe, number, self._job
                 process = context.Process(target=_serve, args=arguments, daemon=True)
                 process.start()
-                theirs.close()
+                child_pipe.close()
                 self._processes.append(process)
-                self._pipes.append(ours)
+                self._pipes.append(pipe)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -76,7 +76,7 @@ class Crew:
         for pipe in self._pipes:
             pipe.close()
         for process in self._processes:
-            process.join(self._job.config.stop_wait)  # the batch in hand
+            process.join(self._job.config.stop_wait)  # it finishes its batch
             if process.is_alive():
                 process.kill()
                 process.join()
@@ -84,66 +84,66 @@ class Crew:
     @property
     def idle(self) -> list[int]:
         """The processes without a part."""
-        return [number for number in range(self._number) if number not in self.in_hand]
+        return [number for number in range(self._number) if number not in self.open]
 
     def give(self, process: int, part: Part) -> None:
-        """Hand a part to an idle process."""
-        self.in_hand[process] = part
+        """Give a part to an idle process."""
+        self.open[process] = part
         self._send(process, part)
 
     def stop(self) -> None:
-        """Let every process finish its batch and leave. Safe to call twice."""
+        """Let every process finish its batch and exit. Safe to call twice."""
         for process in range(len(self._pipes)):
             self._send(process, None)
 
-    def last_reports(self) -> Iterator[Report]:
-        """Yield what the processes say while they stop, until the last has left."""
-        for number in list(self.in_hand):
+    def last_reports(self) -> Iterator[PartReport]:
+        """Yield what the processes report while they stop, until the last has exited."""
+        for number in list(self.open):
             with contextlib.suppress(EOFError, OSError):
                 while self._pipes[number].poll(self._job.config.stop_wait):
-                    yield self._heard(number)
+                    yield self._receive(number)
 
     def _send(self, process: int, part: Part | None) -> None:
-        with contextlib.suppress(OSError):  # it is gone: `reports` says so
+        with contextlib.suppress(OSError):  # it has exited: `reports` raises
             self._pipes[process].send(part)
 
-    def reports(self, seconds: float) -> Iterator[Report]:
-        """Yield what the processes have said, waiting up to `seconds` for the first.
+    def reports(self, seconds: float) -> Iterator[PartReport]:
+        """Yield what the processes have reported, waiting up to `seconds` for the first report.
 
         Raises:
-            Unavailable: a process was killed with a part in hand.
+            Unavailable: a process was killed before it finished its part.
         """
-        pipes = [self._pipes[number] for number in self.in_hand]
+        pipes = [self._pipes[number] for number in self.open]
         for pipe in wait(pipes, seconds):
             assert isinstance(pipe, Connection)
             number = self._pipes.index(pipe)
             try:
-                report = self._heard(number)
+                report = self._receive(number)
             except (EOFError, OSError):
-                self._processes[number].join(LEAVE)
+                self._processes[number].join(EXIT_TIME)
                 code = self._processes[number].exitcode
                 raise Unavailable(
-                    f"a process of the backfill was ended (exit code {code}): start it again, it "
-                    "goes on at its checkpoint"
+                    f"a process of the backfill was killed (exit code {code}): run the same "
+                    "command again, it resumes at its checkpoint"
                 ) from None
             yield report
 
-    def _heard(self, number: int) -> Report:
-        report: Report = self._pipes[number].recv()
-        if report.done is not None:
-            self.in_hand[number] = report.done.rest
-        if report.ended:
-            del self.in_hand[number]
+    def _receive(self, number: int) -> PartReport:
+        report: PartReport = self._pipes[number].recv()
+        if report.written is not None:
+            self.open[number] = report.written.rest
+        if report.finished:
+            del self.open[number]
         return report
 
 
 @contextlib.contextmanager
-def _blocked() -> Iterator[None]:
-    """Let what is started meanwhile be deaf to Ctrl-C until it says what it does about it.
+def _signals_blocked() -> Iterator[None]:
+    """Block Ctrl-C in processes that are started meanwhile, until `_serve` ignores it.
 
-    A process inherits what is blocked, and imports for a second before it gets to `_serve`.
+    A process inherits what is blocked, and imports modules for a second before it runs `_serve`.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:
@@ -151,9 +151,9 @@ def _blocked() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, number: int, job: Job) -> None:
-    """Fill one part after another until told to stop, or until the parent is gone."""
-    for one in OURS:
-        signal.signal(one, signal.SIG_IGN)  # a terminal sends them to us too; our parent decides
+    """Write one part after another until told to stop, or until the parent has died."""
+    for stop_signal in STOP_SIGNALS:
+        signal.signal(stop_signal, signal.SIG_IGN)
     logging.getLogger("neo4j").setLevel(logging.ERROR)
     with ExitStack() as stack:
         stack.callback(pipe.close)
@@ -163,11 +163,11 @@ def _serve(pipe: Connection, number: int, job: Job) -> None:
             target = _target(job, stack)
             runtime.tune()
             while (part := pipe.recv()) is not None:
-                _fill(pipe, number, job, database, target, part)
+                _write(pipe, number, job, database, target, part)
         except GraphwriterError as error:
-            pipe.send(Report(number, error=error))
+            pipe.send(PartReport(number, error=error))
         except (EOFError, OSError):
-            pass  # the parent is gone
+            pass  # the parent has died
 
 
 def _target(job: Job, stack: ExitStack) -> Target:
@@ -179,14 +179,14 @@ def _target(job: Job, stack: ExitStack) -> Target:
     return ToGraph(graph, job.config.text, job.rewrite)
 
 
-def _fill(
+def _write(
     pipe: Connection, number: int, job: Job, database: Database, target: Target, part: Part
 ) -> None:
-    """Fill `part`; a server that is away is waited for. Returns early when there is word for us."""
-    pause = PAUSES[0]
+    """Write `part`, waiting for servers that do not answer. Returns early on a message to stop."""
+    backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while True:
         try:
-            for done in fill(
+            for written in write_part(
                 database,
                 target,
                 part,
@@ -194,14 +194,14 @@ def _fill(
                 tenant=job.config.tenant,
                 stopping=pipe.poll,
             ):
-                part, pause = done.rest, PAUSES[0]
-                pipe.send(Report(number, done))
+                part = written.rest
+                backoff.reset()
+                pipe.send(PartReport(number, written))
         except Unavailable as error:
-            pipe.send(Report(number, waiting=str(error)))
-            if pipe.poll(pause * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter
+            pipe.send(PartReport(number, waiting=str(error)))
+            if pipe.poll(backoff.next()):
                 return
-            pause = min(pause * 2, PAUSES[1])
         else:
             break
     if not pipe.poll():
-        pipe.send(Report(number, ended=True))
+        pipe.send(PartReport(number, finished=True))

@@ -1,90 +1,89 @@
-"""Rows of PostgreSQL into the graph, or into the stream, a batch after another."""
+"""Rows of PostgreSQL written to a target, batch by batch: the graph, the stream, or a dry run."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from graphwriter import events, files
 from graphwriter.database import Database, Part, Row, Selection
 from graphwriter.errors import BadEvent
+from graphwriter.events import Event
 from graphwriter.graph import Graph, Refused
 from graphwriter.graph.batch import Batch, fold
 from graphwriter.graph.write import Pairs, settle
 from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream.client import connect, translated
+from graphwriter.worker.readahead import ReadAhead
+
+EXAMPLES = 3  # events, and rejects, that a dry run shows
 
 
 class Reject(NamedTuple):
-    """A row that is not written, and why."""
+    """A row that cannot be written, and why."""
 
     id: str
     reason: str
     message: str
 
 
-def append(file: Path, rejects: Iterable[Reject]) -> None:
-    """Add `rejects` to a file, a JSON line each; none makes no file. No link is followed."""
+def append_rejects(file: Path, rejects: Iterable[Reject]) -> None:
+    """Add `rejects` to a file, one JSON line each; without any no file is made."""
     lines = [msgspec.json.encode(reject._asdict()) + b"\n" for reject in rejects]
     if lines:
         files.append(file, b"".join(lines))
 
 
-class Done(NamedTuple):
-    """What was done of a part: the rows read, those that changed something, and those rejected."""
+class Written(NamedTuple):
+    """One batch of a part: the rows read, those that changed the target, and the rejects."""
 
-    rest: Part  # what is left of it
+    rest: Part  # what is left of the part
     read: int
     written: int
     rejects: list[Reject]
 
 
 class Target(Protocol):
-    """Where the events go. Both methods raise Unavailable and ConfigError."""
+    """Where events go. `text`: whether rows carry the texts of posts."""
 
-    def fold(self, pairs: Pairs[Row]) -> Batch:
-        """Prepare events, in a thread beside `put`."""
+    text: bool
 
     def put(self, pairs: Pairs[Row], batch: Batch) -> Iterator[tuple[Pairs[Row], int | Refused]]:
-        """Write events; yield lots of them, each with how many changed something, or an error."""
+        """Write events; yield groups of them, each with how many changed something, or an error.
+
+        `batch` holds the rows of the statement for all `pairs`. Raises Unavailable and ConfigError.
+        """
 
 
 class ToGraph:
-    """Writes events as a worker does. `rewrite`: also what the graph has already."""
+    """Writes events as a worker does; with `rewrite` also those that the graph has already."""
 
     def __init__(self, graph: Graph, with_text: bool, rewrite: bool = False) -> None:
-        self._graph, self._text, self._rewrite = graph, with_text, rewrite
-
-    def fold(self, pairs: Pairs[Row]) -> Batch:
-        """Return the rows of the statement."""
-        return fold((event for _, event in pairs), self._text)
+        self._graph, self.text, self._rewrite = graph, with_text, rewrite
 
     def put(self, pairs: Pairs[Row], batch: Batch) -> Iterator[tuple[Pairs[Row], int | Refused]]:
         """Write them; a refused batch in halves."""
-        for lot, outcome in settle(self._graph, pairs, batch, self._text, rewrite=self._rewrite):
-            yield lot, outcome if isinstance(outcome, Refused) else len(outcome)
+        for group, outcome in settle(self._graph, pairs, batch, self.text, rewrite=self._rewrite):
+            yield group, outcome if isinstance(outcome, Refused) else len(outcome)
 
 
 class ToStream:
-    """Publishes events for the workers to write."""
+    """Publishes events, so that the workers write them."""
+
+    text = False
 
     def __init__(self, url: str, stream: str) -> None:
         self._url, self._stream = url, stream
         self._publisher: EventPublisher | None = None
 
-    def fold(self, pairs: Pairs[Row]) -> Batch:  # noqa: ARG002 - the workers fold
-        """Return nothing: the workers fold."""
-        return fold(())
-
     def put(self, pairs: Pairs[Row], batch: Batch) -> Iterator[tuple[Pairs[Row], int | Refused]]:  # noqa: ARG002
         """Publish them."""
         publisher = self._publisher or EventPublisher(self._url, self._stream, patience=0)
-        self._publisher = None  # what a failed one holds back is published anew
+        self._publisher = None  # a publisher that fails is closed, and its events published again
         try:
             for row, _ in pairs:
                 publisher.publish(row.data)
@@ -96,7 +95,7 @@ class ToStream:
         yield pairs, len(pairs)
 
     def check(self) -> None:
-        """Ask the server for a sign of life, once."""
+        """Return if the server answers; one attempt."""
         client = connect(self._url, self._stream, retries=0)
         try:
             with translated(client):
@@ -110,7 +109,37 @@ class ToStream:
             self._publisher.close()
 
 
-def fill(
+class DryRun:
+    """Counts what a backfill would write, and writes nothing."""
+
+    text = False
+
+    def __init__(self) -> None:
+        names = ("read", "rejected", "posts", "forwards", "replies", "authors")
+        self.counts = dict.fromkeys(names, 0)
+        self.events: list[dict[str, Any]] = []
+        self.rejects: list[Reject] = []
+
+    def put(self, pairs: Pairs[Row], batch: Batch) -> Iterator[tuple[Pairs[Row], int | Refused]]:
+        """Count them."""
+        examples = pairs[: EXAMPLES - len(self.events)]
+        self.events += [msgspec.json.decode(row.data) for row, _ in examples]
+        self.counts["posts"] += len(batch.posts)
+        self.counts["forwards"] += len(batch.forwards)
+        self.counts["replies"] += len(batch.replies)
+        self.counts["authors"] += len(batch.authored)
+        yield pairs, len(pairs)
+
+    def run(self, database: Database, part: Part, tenant: str | None) -> Iterator[int]:
+        """Read `part`; yield how many rows were read after each batch. Raises as `write_part`."""
+        for written in write_part(database, self, part, tenant=tenant):
+            self.counts["read"] += written.read
+            self.counts["rejected"] += len(written.rejects)
+            self.rejects += written.rejects[: EXAMPLES - len(self.rejects)]
+            yield self.counts["read"]
+
+
+def write_part(
     database: Database,
     target: Target,
     part: Part,
@@ -118,56 +147,63 @@ def fill(
     batch_size: int = 1000,
     tenant: str | None = None,
     stopping: Callable[[], bool] = lambda: False,
-) -> Iterator[Done]:
-    """Write `part`, and say what was done after each batch; stop where `stopping` says so.
+) -> Iterator[Written]:
+    """Write `part`; yield what was written after each batch, and end early if `stopping`.
 
-    While a batch is written the next one is read, decoded and folded. A row that cannot be written
-    is a reject, and the rest is written. With `tenant` other tenants' rows are rejects.
+    The next batch is read, decoded and folded while one is written. A row that cannot be written is
+    a reject, and the others are written. With `tenant` the rows of other tenants are rejects.
 
     Raises:
-        Unavailable: a server is away: go on later with the `rest` of what was done last.
-        ConfigError: a person has to mend something.
+        Unavailable: a server does not answer: resume later at the last `rest`.
+        ConfigError: a setting or a server's set-up has to be changed.
     """
-    ready = _ready(database, target, part, batch_size, tenant)
-    with ThreadPoolExecutor(1, "read-ahead") as helper:
-        ahead = helper.submit(next, ready, None)
+    batches = _batches(database, part, batch_size, tenant, target.text)
+    with ReadAhead[_Prepared | None]() as ahead:
+        ahead.start(lambda: next(batches, None))
         try:
-            while (one := ahead.result()) is not None and not stopping():
-                ahead = helper.submit(next, ready, None)
-                rest, read, pairs, batch, rejects = one
-                written = 0
-                for lot, outcome in target.put(pairs, batch) if pairs else ():
+            while (prepared := ahead.take()) is not None and not stopping():
+                ahead.start(lambda: next(batches, None))
+                written, rejects = 0, prepared.rejects
+                for group, outcome in (
+                    target.put(prepared.pairs, prepared.batch) if prepared.pairs else ()
+                ):
                     if isinstance(outcome, Refused):
-                        rejects += [_reject(row.id, outcome) for row, _ in lot]
+                        rejects += [_reject(row.id, outcome) for row, _ in group]
                     else:
                         written += outcome
-                yield Done(rest, read, written, rejects)
+                yield Written(prepared.rest, prepared.read, written, rejects)
         finally:
-            wait([ahead])
-            helper.submit(ready.close).result()  # ends the query, whose connection is that thread's
+            ahead.drop()
+            ahead.start(batches.close)  # ends the query, whose connection belongs to that thread
+            ahead.take()
 
 
-def named(
+def write_ids(
     url: str, target: Target, ids: Sequence[str], batch_size: int, tenant: str | None
 ) -> Iterator[Reject]:
-    """Write the posts of `ids`, and yield those that cannot be; errors are those of `fill`."""
+    """Write the posts of `ids`, and yield those that cannot be; raises what `write_part` does."""
     selection = Selection(tenant=tenant or Selection.tenant)
     with Database(url, selection) as database:
-        for done in fill(
+        for written in write_part(
             database, target, Part(ids=tuple(ids)), batch_size=batch_size, tenant=tenant
         ):
-            yield from done.rejects
+            yield from written.rejects
 
 
-_Ready = tuple[Part, int, list[tuple[Row, events.Event]], Batch, list[Reject]]
+class _Prepared(NamedTuple):
+    rest: Part  # what is left of the part after this batch
+    read: int
+    pairs: list[tuple[Row, Event]]
+    batch: Batch
+    rejects: list[Reject]
 
 
-def _ready(
-    database: Database, target: Target, part: Part, batch_size: int, tenant: str | None
-) -> Generator[_Ready, None, None]:
+def _batches(
+    database: Database, part: Part, batch_size: int, tenant: str | None, with_text: bool
+) -> Generator[_Prepared, None, None]:
     for rows in database.batches(part, batch_size):
         now = int(time.time() * 1000)
-        pairs: list[tuple[Row, events.Event]] = []
+        pairs: list[tuple[Row, Event]] = []
         rejects: list[Reject] = []
         for row in rows:
             if row.error is not None:
@@ -181,7 +217,8 @@ def _ready(
             part = part._replace(ids=part.ids[batch_size:])
         else:
             part = part._replace(after=rows[-1].id)
-        yield part, len(rows), pairs, target.fold(pairs), rejects
+        batch = fold((event for _, event in pairs), with_text)
+        yield _Prepared(part, len(rows), pairs, batch, rejects)
 
 
 def _reject(key: str, error: BadEvent) -> Reject:

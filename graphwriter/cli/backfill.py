@@ -25,7 +25,7 @@ from graphwriter.events.telegram import Peer
 if TYPE_CHECKING:
     from graphwriter.backfill.checkpoint import Progress
     from graphwriter.backfill.processes import Job
-    from graphwriter.backfill.rehearsal import Rehearsal
+    from graphwriter.backfill.rows import DryRun
 
 
 @click.command("backfill", context_settings=CONTEXT)
@@ -140,37 +140,37 @@ def _run(job: Job, state: Path, ids: Path | None, json: bool) -> None:
 
 def _rehearse(job: Job, ids: Path | None, json: bool) -> None:
     from graphwriter.backfill import backfill
-    from graphwriter.backfill.rehearsal import Rehearsal
+    from graphwriter.backfill.rows import DryRun
     from graphwriter.database import Database, Part
 
-    rehearsal = Rehearsal()
+    dry_run = DryRun()
     with Database(backfill.source(job.config), job.selection) as database:
         parts = [Part()] if ids is None else backfill.parts_of(ids)
         total = database.count() if ids is None else 0
         with meter("reading", "post") as shown:
             for part in parts:
-                for read in rehearsal.run(database, part, job.config.tenant):
+                for read in dry_run.run(database, part, job.config.tenant):
                     shown(read, total)
     if json:
-        rejects = [reject._asdict() for reject in rehearsal.rejects]
-        echo_json({**rehearsal.counts, "events": rehearsal.events, "rejects": rejects})
+        rejects = [reject._asdict() for reject in dry_run.rejects]
+        echo_json({**dry_run.counts, "events": dry_run.events, "rejects": rejects})
     else:
-        _show(rehearsal)
-    _hint(job, rehearsal.counts["read"])
-    sys.exit(EXIT_FAILED if rehearsal.counts["rejected"] else 0)
+        _show(dry_run)
+    _hint(job, dry_run.counts["read"])
+    sys.exit(EXIT_FAILED if dry_run.counts["rejected"] else 0)
 
 
-def _show(rehearsal: Rehearsal) -> None:
-    counts = rehearsal.counts
+def _show(dry_run: DryRun) -> None:
+    counts = dry_run.counts
     click.echo(
         f"read {counted(counts['read'], 'post')}, {counts['rejected']:,} to be rejected; "
         f"would write {counts['posts']:,} posts, {counts['forwards']:,} forwards, "
         f"{counts['replies']:,} replies, {counts['authors']:,} authors"
     )
-    for event in rehearsal.events:
+    for event in dry_run.events:
         table(["field", "value"], list(event.items()))
         click.echo()
-    for reject in rehearsal.rejects:
+    for reject in dry_run.rejects:
         click.echo(f"post {reject.id} would be rejected: {reject.reason}: {reject.message}")
     if counts["rejected"]:
         many = f"{counts['rejected']:,} of {counted(counts['read'], 'post')}"

@@ -164,7 +164,7 @@ def test_stopped_and_killed_it_goes_on_where_it_was(
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     last = json.loads(out)
-    assert "goes on after" in err
+    assert "resumes after" in err
     assert (last["read"], last["rejected"], last["stopped"]) == (3000, 0, False)
     assert_same(expected(made), read_graph(graph_empty))
     assert read() == 0
@@ -420,7 +420,7 @@ def test_a_second_one_of_the_same_selection_is_refused(
 ) -> None:
     create(environ["DATABASE_URL"], rows(5))
     one = Backfill(Job(load(environ), Selection()), tmp_path)
-    with one.checkpoint, pytest.raises(NameTaken, match="runs this backfill already"):
+    with one.checkpoint, pytest.raises(NameTaken, match="already runs this backfill"):
         backfill(environ, tmp_path)
     backfill(environ, tmp_path)
 
@@ -471,7 +471,7 @@ def test_a_checkpoint_that_is_not_as_it_was_written_leaves_no_post_out(
     damage(planted(job, tmp_path, total=5, walked=last, read=3))
     progress, _ = backfill(environ, tmp_path)
     assert (progress.read, progress.written) == (5, 5)
-    assert "cannot be read, begins anew" in caplog.text
+    assert "cannot be read, starting from the beginning" in caplog.text
 
 
 def test_files_of_a_backfill_are_for_its_own_account_and_follow_no_link(

@@ -116,7 +116,7 @@ def bare_ids(neo4j_bare: int) -> Iterator[Finding]:
     """A message is one node: a producer that sends bare chat ids makes a second one."""
     if neo4j_bare:
         text = f"{counted(neo4j_bare, 'message')} there twice, with a bare and a marked chat id"
-        text += '; "Links are doubled" in docs/troubleshooting.md removes the bare ones'
+        text += '; "Links are duplicated" in docs/troubleshooting.md removes the bare ones'
         yield wrong(f"{text}, once the producer sends what it has to:", "graphwriter schema event")
     else:
         yield ok("no message is there with a bare and a marked chat id")

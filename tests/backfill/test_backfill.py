@@ -1,4 +1,4 @@
-"""The backfill on real servers: the same graph as by events, whatever happens on the way."""
+"""The backfill on real servers: the same graph as from events, whatever fails."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ COUNT = 400
 
 @pytest.fixture
 def environ(pool_environ: dict[str, str], postgres_url: str, tmp_path: Path) -> dict[str, str]:
-    """The variables of a backfill of the test's own tables, with an empty stream and graph."""
+    """The variables of a backfill from the test's tables, with an empty stream and graph."""
     return pool_environ | {
         "DATABASE_URL": postgres_url,
         "XDG_STATE_HOME": str(tmp_path / "state"),
@@ -50,13 +50,13 @@ def environ(pool_environ: dict[str, str], postgres_url: str, tmp_path: Path) -> 
 
 
 def backfill(environ: dict[str, str], state: Path, **more: Any) -> Outcome:
-    """Run a backfill here, all of it."""
+    """Run a backfill in this process until it ends."""
     ids, selection = more.pop("ids", None), more.pop("selection", Selection())
     return Backfill(Job(load(environ), selection, **more), state, ids).run()
 
 
 def command(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    """Start the command, which leads a process group of its own."""
+    """Start the command in its own process group."""
     return subprocess.Popen(
         [sys.executable, "-m", "graphwriter", "backfill", "--json", *arguments],
         env=os.environ | environ,
@@ -68,7 +68,7 @@ def command(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
 
 
 def work(environ: dict[str, str], until_stopped: threading.Event | None = None) -> Writer:
-    """Write what is in the stream, or what comes until the event is set."""
+    """Write the entries of the stream; with an event, until it is set."""
     config = load(environ)
     stream = Stream(config.redis_url, STREAM, GROUP, "me", block=0.05)
     with connect(config) as graph:
@@ -89,10 +89,10 @@ def expected(made: list[Row], *more: Fields) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("via_stream", [False, True], ids=["to the graph", "via the stream"])
-def test_it_makes_the_graph_that_the_events_make(
+def test_a_backfill_makes_the_same_graph_as_the_events(
     environ: dict[str, str], graph_empty: neo4j.Driver, tmp_path: Path, via_stream: bool
 ) -> None:
-    """By two processes, or through the stream by a worker; a second time nothing changes."""
+    """With two processes, or through the stream by a worker; a second run changes nothing."""
     made = rows(COUNT)
     create(environ["DATABASE_URL"], made)
     two = environ | {"GRAPH_WRITER_WORKERS": "2"}
@@ -107,10 +107,10 @@ def test_it_makes_the_graph_that_the_events_make(
     assert not list(tmp_path.glob("*.json*"))
 
 
-def test_workers_may_write_meanwhile(
+def test_workers_can_write_during_a_backfill(
     environ: dict[str, str], redis_client: redis.Redis, graph_empty: neo4j.Driver, tmp_path: Path
 ) -> None:
-    """Of a row and an event of one post the newer wins, whichever comes first."""
+    """The newer of a row and an event of one post wins, whichever comes first."""
     made = rows(COUNT)
     create(environ["DATABASE_URL"], made)
     live = [{**row, "updated_at": row["posted_at"] + timedelta(days=2)} for row in made[::3]]
@@ -129,13 +129,13 @@ def test_workers_may_write_meanwhile(
     assert_same(expected(made, *map(event, moved)), read_graph(graph_empty))
 
 
-def test_stopped_and_killed_it_goes_on_where_it_was(
+def test_a_stopped_or_killed_backfill_resumes_at_its_checkpoint(
     environ: dict[str, str],
     graph_empty: neo4j.Driver,
     proxy: Callable[[str], Proxy],
     tmp_path: Path,
 ) -> None:
-    """TERM, then kill -9, each in the midst; the third run ends it, and the fourth begins anew."""
+    """SIGTERM, then kill -9; the third run completes, and no checkpoint is left."""
     made = rows(3000)
     create(environ["DATABASE_URL"], made)
     slow = proxy(environ["NEO4J_URI"])
@@ -170,14 +170,14 @@ def test_stopped_and_killed_it_goes_on_where_it_was(
     assert read() == 0
 
 
-def test_servers_that_go_away_are_waited_for(
+def test_a_backfill_waits_for_servers_that_stop_answering(
     environ: dict[str, str],
     graph_empty: neo4j.Driver,
     proxy: Callable[[str], Proxy],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Neo4j, then PostgreSQL, lost in the midst of their answers: every post is written."""
+    """Neo4j, then PostgreSQL, fail during a reply: every post is written."""
     made = rows(1500)
     create(environ["DATABASE_URL"], made)
     neo, postgres = proxy(environ["NEO4J_URI"]), proxy(environ["DATABASE_URL"])
@@ -210,7 +210,7 @@ BAD: dict[str, Row] = {
 
 
 def spoilt() -> tuple[list[Row], dict[str, str]]:
-    """Rows of which three are bad, and the reason of each by its id."""
+    """Rows with three bad ones, and the reason of each by its id."""
     made = rows(60)
     reasons = {}
     for number, (reason, change) in enumerate(BAD.items(), 7):
@@ -220,12 +220,12 @@ def spoilt() -> tuple[list[Row], dict[str, str]]:
     return made, reasons
 
 
-def test_a_bad_row_is_named_and_the_rest_is_written(
+def test_a_bad_row_is_reported_and_the_others_are_written(
     environ: dict[str, str],
     graph_empty: neo4j.Driver,
     tmp_path: Path,
 ) -> None:
-    """Also one that only Neo4j can refuse: another post has its post_id."""
+    """Also a row that only Neo4j can refuse: another post has its post_id."""
     made, reasons = spoilt()
     create(environ["DATABASE_URL"], made)
     taken = str(made[20]["id"])
@@ -252,7 +252,7 @@ def test_a_bad_row_is_named_and_the_rest_is_written(
 def test_ids_from_a_file(
     environ: dict[str, str], graph_empty: neo4j.Driver, tmp_path: Path
 ) -> None:
-    """Each named post, and a reject for each that is not there; one's change is another file."""
+    """Each listed post is written, and each unknown id is a reject."""
     made = rows(200)
     create(environ["DATABASE_URL"], made)
     chosen = made[::2]
@@ -266,10 +266,10 @@ def test_ids_from_a_file(
 
 
 @pytest.mark.parametrize("given", ["-", "/dev/fd/0"], ids=["standard input", "a pipe"])
-def test_ids_from_what_can_be_read_only_once(
+def test_ids_can_come_from_a_pipe(
     environ: dict[str, str], graph_empty: neo4j.Driver, given: str
 ) -> None:
-    """As a shell's <(…) is."""
+    """Such as <(…) of a shell."""
     made = rows(20)
     create(environ["DATABASE_URL"], made)
     ids = "".join(f"{row['id']}\n" for row in made[:5])
@@ -285,7 +285,7 @@ def finished(
     *arguments: str,
     input: str | None = None,  # noqa: A002
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the command until it exits."""
     return subprocess.run(
         [sys.executable, "-m", "graphwriter", "backfill", *arguments],
         env=os.environ | environ,
@@ -297,10 +297,10 @@ def finished(
     )
 
 
-def test_where_all_is_rejected_the_column_is_named_and_the_last_line_and_exit_code_tell(
+def test_if_every_row_is_rejected_the_column_the_last_line_and_the_exit_code_say_so(
     environ: dict[str, str], graph_empty: neo4j.Driver, tmp_path: Path
 ) -> None:
-    """A time that is null in every row, in a dry run and in earnest."""
+    """A time that is null in every row, in a dry run and in a real one."""
     create(environ["DATABASE_URL"], rows(7))
     file = tmp_path / "mine.sql"
     file.write_text(
@@ -320,7 +320,7 @@ def test_where_all_is_rejected_the_column_is_named_and_the_last_line_and_exit_co
 
 
 @pytest.mark.parametrize("dry", [["--dry-run"], []], ids=["dry", "in earnest"])
-def test_a_chats_bare_id_gets_the_marked_ones(
+def test_a_bare_chat_id_gets_a_hint_with_the_marked_ids(
     environ: dict[str, str], graph_empty: neo4j.Driver, dry: list[str]
 ) -> None:
     create(environ["DATABASE_URL"], rows(5))
@@ -333,7 +333,7 @@ def test_a_chats_bare_id_gets_the_marked_ones(
 def test_ctrl_c_while_the_processes_start_prints_no_traceback(
     environ: dict[str, str], graph_empty: neo4j.Driver
 ) -> None:
-    """A terminal sends it to all of them, and they import for a second."""
+    """A terminal sends it to all processes, which import modules for a second."""
     create(environ["DATABASE_URL"], rows(5000))
     process = command(environ, "--all", "--workers", "2")
     started = psutil.Process(process.pid)
@@ -348,13 +348,13 @@ def test_ctrl_c_while_the_processes_start_prints_no_traceback(
     assert (process.returncode, json.loads(out)["stopped"]) == (1, True)
 
 
-def test_rewrite_writes_what_is_equal_and_leaves_what_is_newer(
+def test_rewrite_writes_equal_versions_and_keeps_newer_ones(
     environ: dict[str, str],
     graph_empty: neo4j.Driver,
     redis_client: redis.Redis,
     tmp_path: Path,
 ) -> None:
-    """After the texts were switched on, and after a link was lost by another's hand."""
+    """After texts were switched on, and after somebody deleted a link."""
     made = rows(100)
     create(environ["DATABASE_URL"], made)
     backfill(environ, tmp_path)
@@ -374,7 +374,7 @@ def test_rewrite_writes_what_is_equal_and_leaves_what_is_newer(
     assert_same(expected(made, event(newer)), read_graph(graph_empty))
 
 
-def test_a_dry_run_says_what_would_be_written_and_writes_nothing(
+def test_a_dry_run_shows_what_would_be_written_and_writes_nothing(
     environ: dict[str, str], graph_empty: neo4j.Driver
 ) -> None:
     made, reasons = spoilt()
@@ -405,7 +405,7 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(
         (["--ids-file", "none.txt"], 78, "--ids-file none.txt: "),
     ],
 )
-def test_mistakes_are_named_in_a_line(
+def test_mistakes_are_reported_in_one_line(
     environ: dict[str, str], arguments: list[str], code: int, said: str
 ) -> None:
     process = command(environ, *arguments)
@@ -415,7 +415,7 @@ def test_mistakes_are_named_in_a_line(
     assert "planted" not in err
 
 
-def test_a_second_one_of_the_same_selection_is_refused(
+def test_a_second_backfill_of_the_same_selection_is_refused(
     environ: dict[str, str], graph_empty: neo4j.Driver, tmp_path: Path
 ) -> None:
     create(environ["DATABASE_URL"], rows(5))
@@ -426,7 +426,7 @@ def test_a_second_one_of_the_same_selection_is_refused(
 
 
 def planted(job: Job, state: Path, **more: Any) -> Path:
-    """The checkpoint that a backfill left in the midst."""
+    """The checkpoint of a backfill that was interrupted."""
     one = Backfill(job, state)
     with one.checkpoint:
         one.checkpoint.save(Progress(**more))
@@ -457,14 +457,14 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_checkpoint_that_is_not_as_it_was_written_leaves_no_post_out(
+def test_a_damaged_checkpoint_leaves_no_post_out(
     environ: dict[str, str],
     graph_empty: neo4j.Driver,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     damage: Callable[[Path], object],
 ) -> None:
-    """All is begun anew, and it is said."""
+    """It is reported, and the backfill starts from the beginning."""
     create(environ["DATABASE_URL"], rows(5))
     last = "ffffffff-ffff-ffff-ffff-ffffffffffff"
     job = Job(load(environ), Selection())
@@ -474,10 +474,10 @@ def test_a_checkpoint_that_is_not_as_it_was_written_leaves_no_post_out(
     assert "cannot be read, starting from the beginning" in caplog.text
 
 
-def test_files_of_a_backfill_are_for_its_own_account_and_follow_no_link(
+def test_files_of_a_backfill_are_private_and_follow_no_symbolic_link(
     environ: dict[str, str], graph_empty: neo4j.Driver, tmp_path: Path
 ) -> None:
-    """A link for the rejects and a directory that others can write to end it, in a line."""
+    """A symbolic link for the rejects, or a directory that others can write to, is an error."""
     made, reasons = spoilt()
     create(environ["DATABASE_URL"], made)
     backfill(environ, tmp_path)
@@ -501,7 +501,7 @@ def test_files_of_a_backfill_are_for_its_own_account_and_follow_no_link(
         backfill(environ, tmp_path)
 
 
-def test_the_library_writes_the_posts_it_is_given(
+def test_the_library_writes_the_given_posts(
     environ: dict[str, str],
     graph_empty: neo4j.Driver,
     redis_client: redis.Redis,
@@ -509,7 +509,7 @@ def test_the_library_writes_the_posts_it_is_given(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """DATABASE_URL stands for a URL that is not given; a bad row fails alone and is named."""
+    """Without a URL DATABASE_URL is used; a bad row fails by itself and is reported."""
     made, reasons = spoilt()
     create(environ["DATABASE_URL"], made)
     monkeypatch.delenv("DATABASE_URL", raising=False)

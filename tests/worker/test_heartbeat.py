@@ -1,4 +1,4 @@
-"""Heartbeat files as they may be found: another release's, damaged, of processes that are gone."""
+"""Heartbeat files of another release, damaged ones, and those of processes that have exited."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PYTHON = (sys.executable, "-c", "import time; time.sleep(60)")
 
 
 def told(name: str = "w", **more: Any) -> heartbeat.WorkerState:
-    """A worker that is this process and gets on."""
+    """The state of a worker that is this process and makes progress."""
     now = time.time()
     one = heartbeat.WorkerState(
         name, "s", "g", os.getpid(), now, now, time.monotonic(), "reading", Counts(),
@@ -65,10 +65,10 @@ def directory(file: Path) -> None:
         directory,
     ],
 )
-def test_a_file_that_no_worker_wrote_is_as_good_as_none(
+def test_a_file_that_no_worker_wrote_is_ignored(
     tmp_path: Path, spoil: Callable[[Path], object]
 ) -> None:
-    """No look at it fails, or hangs; the other workers are told of."""
+    """Reading it neither fails nor hangs; the other workers are shown."""
     leave(tmp_path, told("other"))
     spoil(leave(tmp_path, told()))
     assert [one.consumer for one in heartbeat.read_all(tmp_path)] == ["other"]
@@ -78,7 +78,7 @@ def test_a_file_that_no_worker_wrote_is_as_good_as_none(
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("spoil", [deep, pipe, lambda file: file.write_text("9" * 4000)])
-def test_a_count_of_kills_that_no_watchdog_wrote_is_none(
+def test_a_count_of_kills_that_no_watchdog_wrote_is_zero(
     tmp_path: Path, spoil: Callable[[Path], object]
 ) -> None:
     heartbeat.add_kills(tmp_path, 2)
@@ -92,8 +92,8 @@ def test_a_process_id_beyond_all_processes_is_a_worker_that_has_ended(tmp_path: 
     assert not one.there
 
 
-def test_what_a_release_with_other_bounds_counted_is_dropped(tmp_path: Path) -> None:
-    """Of its distributions alone: its numbers stay."""
+def test_histograms_of_a_release_with_other_bounds_are_dropped(tmp_path: Path) -> None:
+    """Only the histograms; the counters stay."""
     old = {"buckets": [1, 2, 3], "sum": 1.0}
     now = Spread()
     now.add(SECONDS, 0.2)
@@ -110,10 +110,10 @@ def test_what_a_release_with_other_bounds_counted_is_dropped(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("born", [runtime.born, runtime.from_ps])
-def test_a_process_is_told_from_a_later_one_and_from_none(
+def test_a_process_is_distinguished_from_a_later_one_with_its_pid(
     born: Callable[[int], str | None],
 ) -> None:
-    """By /proc and, as on a Mac, by ps. One that ended and was not waited for is gone too."""
+    """With /proc and, as on a Mac, with ps. A zombie counts as ended."""
     process = subprocess.Popen(PYTHON)
     try:
         first = born(process.pid)
@@ -129,8 +129,8 @@ def test_a_process_is_told_from_a_later_one_and_from_none(
     assert born(2**40) is born(-1) is None
 
 
-def test_a_worker_whose_number_another_process_got_has_ended(tmp_path: Path) -> None:
-    """Nobody takes that process for the worker, and the watchdog leaves it alone."""
+def test_a_worker_whose_pid_another_process_got_has_ended(tmp_path: Path) -> None:
+    """The process is not mistaken for the worker, and the watchdog does not kill it."""
     process = subprocess.Popen(PYTHON)
     try:
         leave(tmp_path, told(pid=process.pid))

@@ -1,4 +1,4 @@
-"""Several machines on one group, each a network namespace of its own, wired to the servers' one."""
+"""Several machines in one group, each a network namespace linked to that of the servers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TIMES = {
 
 
 def run(*command: str) -> None:
-    """Run a command that has to succeed, with what it said where it does not."""
+    """Run a command that has to succeed; a failure shows its output."""
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=20)
 
 
@@ -203,7 +203,7 @@ def hosts(pool_environ: dict[str, str], tmp_path: Path) -> Iterator[list[Host]]:
 
 
 def pending(client: redis.Redis, host: Host) -> int:
-    """How many entries the host's worker was given and has not acknowledged."""
+    """How many entries are pending with the host's worker."""
     rows = client.xinfo_consumers(STREAM, GROUP)
     return sum(row["pending"] for row in rows if row["name"].decode() == f"{host.name}-00")
 
@@ -228,7 +228,7 @@ def assert_kept(client: redis.Redis, driver: neo4j.Driver) -> None:
 def test_a_host_that_is_cut_off_mid_batch_loses_nothing_and_comes_back(
     hosts: list[Host], pool_environ: dict[str, str], redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """Its entries are claimed by the other; when the link is there again it takes part again."""
+    """The other host claims its entries; when the link is restored it reads again."""
     url = pool_environ["REDIS_URL"]
     stream = Stream(url, STREAM, GROUP, "test")
     cut, other = hosts
@@ -250,7 +250,7 @@ def test_a_host_that_is_cut_off_mid_batch_loses_nothing_and_comes_back(
 
 
 def back(host: Host, url: str, before: dict[int, int]) -> bool:
-    """Publish a little; return whether the host's worker has had a part of what came."""
+    """Publish a few events; return whether the host's worker got some of them."""
     publish(url, Demo(100, seed=time.monotonic_ns()))
     time.sleep(0.3)
     return any(one.counts.entries > before.get(one.pid, 0) for one in host.workers())

@@ -1,4 +1,4 @@
-"""The pool as it is shipped: supervisord, workers, watchdog, and every way that they can end."""
+"""The pool as shipped: supervisord, workers, watchdog, and every way in which they can end."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def environ(pool_environ: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Start pools; what is left of them is ended after the test."""
+    """Start pools; they are stopped after the test."""
     pools: list[Pool] = []
     log = (tmp_path / "pool.log").open("ab")
 
@@ -86,13 +86,13 @@ def ask(directory: Path, method: str, *arguments: str) -> Any:
 
 
 def supervisor(pool: Pool) -> list[dict[str, Any]]:
-    """What supervisord says of its workers."""
+    """supervisord's view of its workers."""
     found = ask(pool.directory, "getAllProcessInfo")
     return [one for one in found if one["group"] == "worker"]
 
 
 def publish(environ: dict[str, str], count: int) -> int:
-    """Publish a demo's stream; return how many of it are broken."""
+    """Publish the events of a demo; return how many are broken."""
     demo = Demo(count)
     with EventPublisher(environ["REDIS_URL"]) as publisher:
         publisher.publish_all(demo)
@@ -108,7 +108,7 @@ def drained(environ: dict[str, str]) -> Callable[[], bool]:
 def test_a_killed_worker_comes_back_and_writes_what_was_pending(
     start: Start, environ: dict[str, str], redis_client: redis.Redis, graph_empty: neo4j.Driver
 ) -> None:
-    """Under its own name, and its pending entries first."""
+    """It restarts under its name, and writes its pending entries first."""
     publish(environ, 150)
     redis_client.xgroup_create(STREAM, GROUP, id="0")
     redis_client.xreadgroup(GROUP, f"{HOST}-00", {STREAM: ">"}, count=50)
@@ -127,7 +127,7 @@ def test_a_killed_worker_comes_back_and_writes_what_was_pending(
 def test_stopping_finishes_the_batch_and_leaves_no_process_and_nothing_half_done(
     start: Start, environ: dict[str, str], redis_client: redis.Redis
 ) -> None:
-    """TERM in the middle of writing: what was read is acknowledged, the rest is unread."""
+    """SIGTERM during a write: entries that were read are acknowledged, the others stay unread."""
     pool = start()
     family = psutil.Process(pool.pid).children()
     publish(environ, 4000)
@@ -142,7 +142,7 @@ def test_stopping_finishes_the_batch_and_leaves_no_process_and_nothing_half_done
 def test_a_wrong_password_stops_the_worker_with_a_readable_line(
     start: Start, tmp_path: Path
 ) -> None:
-    """supervisord leaves it at that, and the log has the cause, not the password."""
+    """supervisord does not restart it, and the log has the cause, not the password."""
     with Neo4j(data=tmp_path / "neo4j", password="right-one") as server:
         pool = start(NEO4J_URI=server.url, NEO4J_PASSWORD="planted-secret", NEO4J_USER="neo4j")
         until(lambda: {one["statename"] for one in supervisor(pool)} == {"EXITED"})
@@ -156,10 +156,10 @@ def test_a_wrong_password_stops_the_worker_with_a_readable_line(
     assert "Traceback" not in log
 
 
-def test_workers_leave_a_dead_supervisor_and_a_new_one_works_beside_the_orphans(
+def test_workers_of_a_dead_supervisor_exit_and_a_new_pool_can_start_meanwhile(
     start: Start, environ: dict[str, str]
 ) -> None:
-    """kill -9 of supervisord: its workers hold their names until they leave, and then are gone."""
+    """After kill -9 of supervisord its workers keep their names until they exit."""
     first = start()
     orphans = [psutil.Process(pid) for pid in names(first).values()]
     os.kill(first.pid, signal.SIGKILL)
@@ -172,10 +172,10 @@ def test_workers_leave_a_dead_supervisor_and_a_new_one_works_beside_the_orphans(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("program", [["worker", "--consumer-name", "late"], ["exporter"]])
-def test_who_starts_while_its_supervisor_is_killed_leaves_too(
+def test_a_worker_whose_supervisor_is_killed_during_its_start_exits_too(
     environ: dict[str, str], tmp_path: Path, program: list[str]
 ) -> None:
-    """Its parent is then whoever takes orphans, and stays for ever."""
+    """Its parent is then the reaper of orphans, which never exits."""
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "s"))  # as a killed one leaves it: nobody listens
     gone = {
@@ -187,10 +187,10 @@ def test_who_starts_while_its_supervisor_is_killed_leaves_too(
     subprocess.run(command, env=os.environ | environ | gone, timeout=60, check=False)
 
 
-def test_a_stuck_worker_is_ended_by_the_watchdog_and_started_again(
+def test_a_stuck_worker_is_killed_by_the_watchdog_and_restarted(
     start: Start, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    """Progress is the heartbeat: a stopped process is there, but does not get on."""
+    """The heartbeat is the progress: a stopped process exists, but makes none."""
     pool = start(
         GRAPH_WRITER_TIMEOUT="1",
         GRAPH_WRITER_RETRY="1",
@@ -211,7 +211,7 @@ def test_a_stuck_worker_is_ended_by_the_watchdog_and_started_again(
 def test_too_many_dead_letters_leave_the_worker_stopped(
     start: Start, environ: dict[str, str], redis_client: redis.Redis
 ) -> None:
-    """The producer must be wrong: exit code 65, and supervisord leaves it at that, at once."""
+    """Exit code 65: the producer must be wrong, and supervisord does not restart the worker."""
     for number in range(60):
         redis_client.xadd(STREAM, {"data": f"broken {number}"})
     pool = start(GRAPH_WRITER_WORKERS="1", GRAPH_WRITER_DEAD_LEAST="50")
@@ -221,8 +221,10 @@ def test_too_many_dead_letters_leave_the_worker_stopped(
     assert worker["exitstatus"] == EXIT_DEAD_LETTER_LIMIT
 
 
-def test_a_second_worker_of_one_name_is_turned_away(start: Start, environ: dict[str, str]) -> None:
-    """It says whose name it is, and ends with its own exit code."""
+def test_a_second_worker_with_the_same_name_is_refused(
+    start: Start, environ: dict[str, str]
+) -> None:
+    """It names the process that has the name, and exits with its own code."""
     pool = start(GRAPH_WRITER_WORKERS="1")
     done = worker(environ, f"{HOST}-00")
     assert done.returncode == EXIT_NAME_TAKEN
@@ -230,10 +232,10 @@ def test_a_second_worker_of_one_name_is_turned_away(start: Start, environ: dict[
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_name_at_work_elsewhere_is_warned_of_and_a_workers_own_successor_is_not(
+def test_a_name_in_use_elsewhere_causes_a_warning_and_a_restart_causes_none(
     start: Start, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    """Another run directory's lock does not hold it; what a killed one left behind is its own."""
+    """The lock is in another run directory; recent reads of a killed predecessor do not count."""
     pool = start(GRAPH_WRITER_WORKERS="1")
     log = tmp_path / "pool.log"
     until(lambda: [worker.doing for worker in pool.workers()] == ["reading"])
@@ -247,10 +249,10 @@ def test_a_name_at_work_elsewhere_is_warned_of_and_a_workers_own_successor_is_no
     until(lambda: [worker.doing for worker in second.workers()] == ["reading"])
 
 
-def test_a_second_pool_in_one_directory_is_turned_away_until_the_first_is_gone(
+def test_a_second_pool_in_one_directory_is_refused_until_the_first_has_exited(
     start: Start,
 ) -> None:
-    """Before it starts anything; the lock goes with the supervisor."""
+    """Before it starts anything; the supervisor holds the lock."""
     pool = start()
     before = names(pool)
     with pytest.raises(NameTaken, match=f"process {pool.pid} already runs a pool in "):
@@ -263,22 +265,22 @@ def test_a_second_pool_in_one_directory_is_turned_away_until_the_first_is_gone(
 
 @pytest.fixture
 def slow(tmp_path: Path) -> dict[str, str]:
-    """Variables by which workers take a minute to start, as on a machine that is too busy."""
+    """Variables with which workers need a minute to start, as on a busy machine."""
     code = "import sys, time\nif any('worker' in x for x in sys.orig_argv[1:3]): time.sleep(60)\n"
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow" / "sitecustomize.py").write_text(code)
     return {"PYTHONPATH": str(tmp_path / "slow")}
 
 
-def test_workers_that_are_slow_to_start_are_no_mistake_of_configuration(
+def test_workers_that_start_slowly_are_not_a_configuration_error(
     start: Start, slow: dict[str, str]
 ) -> None:
-    """systemd starts a pool again that ends so."""
+    """systemd restarts a pool with this exit code."""
     with pytest.raises(Unavailable, match="the workers did not start within 2 s"):
         start(2.0, **slow)
 
 
-def test_a_pool_that_is_starting_stops_when_it_is_told_to(
+def test_a_pool_can_be_stopped_while_it_starts(
     environ: dict[str, str], slow: dict[str, str]
 ) -> None:
     up = subprocess.Popen(
@@ -303,7 +305,7 @@ def test_a_pool_that_is_starting_stops_when_it_is_told_to(
 def test_the_watchdogs_check_knows_how_many_workers_the_pool_has(
     start: Start, environ: dict[str, str]
 ) -> None:
-    """Also where a flag said so, which its own process does not see; its own flag beats that."""
+    """Also if a flag set it, which the check's process does not see; its own flag has priority."""
 
     def check(*flags: str) -> tuple[int, str]:
         done = subprocess.run(
@@ -328,8 +330,8 @@ def test_the_watchdogs_check_knows_how_many_workers_the_pool_has(
     assert check() == (1, f"2 of 3 {where}")
 
 
-def test_abort_prints_where_the_worker_is(environ: dict[str, str]) -> None:
-    """The watchdog's first word makes a worker show its stack."""
+def test_sigabrt_prints_the_stack_of_the_worker(environ: dict[str, str]) -> None:
+    """It is the first signal of the watchdog."""
     process = subprocess.Popen(
         [sys.executable, "-m", "graphwriter", "worker", "--consumer-name", "aborted"],
         env=os.environ | environ,
@@ -344,8 +346,8 @@ def test_abort_prints_where_the_worker_is(environ: dict[str, str]) -> None:
     assert "in run_once" in said
 
 
-def test_a_worker_at_rest_costs_next_to_nothing(start: Start) -> None:
-    """No measurable CPU and under 80 MB, so that many can wait for little."""
+def test_an_idle_worker_uses_almost_no_cpu_and_little_memory(start: Start) -> None:
+    """No measurable CPU and under 80 MB."""
     pool = start()
     until(lambda: all(state.doing == "reading" for state in pool.workers()))
     processes = [psutil.Process(pid) for pid in names(pool).values()]
@@ -368,8 +370,8 @@ def worker(environ: dict[str, str], name: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_the_configuration_ties_in_with_the_settings() -> None:
-    """The numbers that stand in two places are the same."""
+def test_supervisords_configuration_matches_the_settings() -> None:
+    """Numbers that are written in two places are equal."""
     parsed = configparser.RawConfigParser(inline_comment_prefixes=(";",))
     parsed.read(conf())
     section, defaults = parsed["program:worker"], Config()
@@ -386,7 +388,7 @@ def test_the_configuration_ties_in_with_the_settings() -> None:
 
 
 def test_the_pool_serves_what_its_workers_do(start: Start, environ: dict[str, str]) -> None:
-    """The exporter is one of its programs, and leaves with it."""
+    """The exporter is one of its programs, and stops with it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     pool = start(GRAPH_WRITER_EXPORTER="true", GRAPH_WRITER_EXPORTER_PORT=str(port))
@@ -412,7 +414,7 @@ def test_the_pool_serves_what_its_workers_do(start: Start, environ: dict[str, st
 
 
 def test_a_password_in_the_uri_is_refused_before_it_is_logged(environ: dict[str, str]) -> None:
-    """Every reader of the log would see it."""
+    """Otherwise every reader of the log would see it."""
     done = worker(environ | {"NEO4J_URI": "bolt://neo4j:planted-secret@127.0.0.1:1"}, "told")
     assert done.returncode == EXIT_CONFIG
     assert "NEO4J_PASSWORD_FILE" in done.stderr

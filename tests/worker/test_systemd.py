@@ -1,4 +1,4 @@
-"""systemd: its units are right, a worker tells it how it gets on, and its journal can be used."""
+"""systemd: the units are valid, a worker notifies it of progress, and its journal can be used."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Told = tuple[socket.socket, "subprocess.Popen[bytes]"]
 
 
 def service(name: str) -> dict[str, list[str]]:
-    """The settings of a unit's [Service] section, each with every value that it is given."""
+    """The settings of a unit's [Service] section, each with all its values."""
     found: dict[str, list[str]] = defaultdict(list)
     text = (conf().parent / name).read_text().partition("[Service]")[2].partition("[Install]")[0]
     for line in text.splitlines():
@@ -42,8 +42,8 @@ def service(name: str) -> dict[str, list[str]]:
     return found
 
 
-def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
-    """Checked as they would be loaded, with the programs of this environment."""
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    """Verified as loaded, with the programs of this environment."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze on this machine")
     assert len(UNITS) == 6
@@ -60,8 +60,8 @@ def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_the_units_tie_in_with_the_settings() -> None:
-    """The numbers that stand in two places fit, and what needs a person is not started again."""
+def test_the_units_match_the_settings() -> None:
+    """Numbers in two places match, and exit codes that need a person cause no restart."""
     defaults = Config()
     worker, pool = service("graphwriter-worker@.service"), service("graphwriter-pool.service")
     assert worker["WatchdogSec"] == [f"{defaults.watchdog:g}"]
@@ -75,8 +75,8 @@ def test_the_units_tie_in_with_the_settings() -> None:
     assert str(EXIT_DEAD_LETTER_LIMIT) in worker["RestartPreventExitStatus"][0]
 
 
-def test_the_units_of_one_machine_share_user_files_and_fence() -> None:
-    """What hardens one hardens all; nothing but how they are run tells them apart."""
+def test_the_units_of_one_machine_share_user_files_and_sandbox() -> None:
+    """All have the same hardening; they differ only in what they run."""
     own = {"Type", "ExecStart", "KillMode", "TasksMax", "MemoryMax", "RuntimeDirectoryPreserve"}
     own |= {"WatchdogSec", "TimeoutAbortSec", "TimeoutStopSec", "RestartSec"}
     own |= {"RestartPreventExitStatus", "Restart"}
@@ -90,8 +90,8 @@ def test_the_units_of_one_machine_share_user_files_and_fence() -> None:
     assert shared[1:] == shared[:1] * 3
 
 
-def test_the_timer_trims_and_leaves_the_workers_their_run_directory() -> None:
-    """A line for cron does the same where there is no systemd."""
+def test_the_timer_trims_and_keeps_the_run_directory_of_the_workers() -> None:
+    """Without systemd a line for cron does the same."""
     trim = service("graphwriter-trim.service")
     assert trim["ExecStart"] == ["/opt/graphwriter/bin/graphwriter trim"]
     assert trim["RuntimeDirectoryPreserve"] == ["yes"]
@@ -103,7 +103,7 @@ def test_the_timer_trims_and_leaves_the_workers_their_run_directory() -> None:
 
 @contextmanager
 def told(environ: dict[str, str], folder: Path) -> Iterator[Told]:
-    """A worker that was started as systemd does, and the socket at which it tells how it is."""
+    """A worker started as by systemd, and the socket of its notifications."""
     path = folder / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         notices.bind(str(path))
@@ -120,7 +120,7 @@ def told(environ: dict[str, str], folder: Path) -> Iterator[Told]:
 
 
 def heard(notices: socket.socket) -> list[str]:
-    """What the worker has said since the last time it was asked, line by line."""
+    """The notifications since the last call, line by line."""
     lines: list[str] = []
     try:
         while True:
@@ -129,10 +129,10 @@ def heard(notices: socket.socket) -> list[str]:
         return lines
 
 
-def test_a_worker_tells_systemd_that_it_is_ready_and_gets_on_only_while_it_does(
+def test_a_worker_notifies_systemd_when_ready_and_only_while_it_makes_progress(
     pool_environ: dict[str, str], proxy: Callable[[str], Proxy], tmp_path: Path
 ) -> None:
-    """The watchdog's time is the setting's; nothing is said while a write hangs."""
+    """The watchdog's time comes from the setting; a hanging write sends no notification."""
     link = proxy(pool_environ["NEO4J_URI"])
     environ = pool_environ | {"NEO4J_URI": link.url, "GRAPH_WRITER_WATCHDOG": "77"}
     with told(environ, tmp_path) as (notices, worker):
@@ -151,7 +151,7 @@ def test_a_worker_tells_systemd_that_it_is_ready_and_gets_on_only_while_it_does(
 
 
 def test_the_pool_logs_to_a_journal(pool_environ: dict[str, str]) -> None:
-    """systemd gives a socket for standard output, which supervisord could not open by its name."""
+    """systemd passes a socket as standard output, which supervisord cannot open by name."""
     ours, its = socket.socketpair()
     with ours, its:
         pool = subprocess.Popen(

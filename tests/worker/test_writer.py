@@ -1,4 +1,4 @@
-"""The loop on real servers: what it does with bad events, lost replies, servers that are away."""
+"""The loop on real servers: bad events, lost replies, outages."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def valkey(valkey_url: str, proxy: Callable[[str], Proxy]) -> Proxy:
 
 @pytest.fixture
 def unique_hash(driver: neo4j.Driver) -> Iterator[None]:
-    """A constraint of somebody else's: no two posts have one content_hash."""
+    """A foreign constraint: content_hash is unique."""
     name = "test_unique_hash"
     driver.execute_query(f"CREATE CONSTRAINT {name} FOR (n:Post) REQUIRE n.content_hash IS UNIQUE")
     yield
@@ -87,7 +87,7 @@ def add(client: redis.Redis, entries: Iterable[Mapping[bytes, bytes]]) -> list[b
 
 
 def pending(client: redis.Redis) -> dict[bytes, int]:
-    """Deliveries by id, of everything that is not acknowledged."""
+    """The number of deliveries of each pending entry, by id."""
     rows: Any = client.xpending_range(STREAM, GROUP, "-", "+", 10_000)
     return {row["message_id"]: row["times_delivered"] for row in rows}
 
@@ -103,12 +103,12 @@ def posts(driver: neo4j.Driver) -> list[str]:
 
 
 def committed(piece: bytes) -> bool:
-    """Whether what the server says includes the answer to a commit."""
+    """Whether a server's message contains the reply to a commit."""
     return b"bookmark" in piece
 
 
 def drain(writer: Writer) -> Writer:
-    """Let it do its start and then all there is to do."""
+    """Let a writer start and write all entries."""
     writer.run_once()
     while writer.run_once():
         pass
@@ -119,7 +119,7 @@ def drain(writer: Writer) -> Writer:
 def test_events_of_both_forms_are_written(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """One step starts, the next writes and acknowledges all that a read returned."""
+    """The first step starts, the next one writes and acknowledges a batch."""
     flat = BASE | {"post_id": "p2", "telegram_message_id": 2, "reply_to_message_id": 1}
     add(redis_client, [event(1), {k.encode(): str(v).encode() for k, v in flat.items()}])
     writer = make()
@@ -133,7 +133,7 @@ def test_events_of_both_forms_are_written(
 def test_every_refusal_becomes_a_dead_letter_and_the_rest_is_written(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """One batch of all the cases that are refused, each between two good events."""
+    """One batch with every refused case, each between two good events."""
     refused = [case for case in CASES if case.refusal and case.fields]
     good = [event(100 + number) for number in range(len(refused) + 1)]
     mixed = [entry for pair in zip(good, refused, strict=False) for entry in pair]
@@ -149,7 +149,7 @@ def test_every_refusal_becomes_a_dead_letter_and_the_rest_is_written(
 
 
 @pytest.mark.parametrize("away", ["neo4j", "redis"])
-def test_nothing_is_read_while_a_server_is_away(
+def test_nothing_is_read_while_a_server_is_unavailable(
     make: Make,
     redis_client: redis.Redis,
     driver: neo4j.Driver,
@@ -157,7 +157,7 @@ def test_nothing_is_read_while_a_server_is_away(
     valkey: Proxy,
     away: str,
 ) -> None:
-    """No delivery is counted, nothing dies, and within 5 seconds of its return all is written."""
+    """No delivery is counted, no dead letter appears; 5 seconds after its return all is written."""
     said: list[str] = []
     writer = make(neo=neo.url, url=valkey.url, retry=0.2, progress=said.append)
     proxy = neo if away == "neo4j" else valkey
@@ -180,7 +180,7 @@ def test_nothing_is_read_while_a_server_is_away(
 def test_a_lost_commit_reply_ends_with_the_events_written_once(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver, neo: Proxy
 ) -> None:
-    """The batch is tried again at once, finds itself written, and is acknowledged."""
+    """The batch is retried immediately, changes nothing, and is acknowledged."""
     writer = drain(make(neo=neo.url))
     add(redis_client, [event(n, author_name="Ann", reply_to_message_id=99) for n in range(5)])
     lost = neo.drop_next_reply(committed)
@@ -195,7 +195,7 @@ def test_a_lost_commit_reply_ends_with_the_events_written_once(
 def test_a_lost_acknowledgement_is_a_redelivery_that_changes_nothing(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver, neo: Proxy, valkey: Proxy
 ) -> None:
-    """Redis goes the moment that Neo4j has committed: the entries come again, and count as so."""
+    """Redis stops right after the commit: the entries are delivered again, and count as unchanged."""
 
     def cut(piece: bytes) -> bool:
         if committed(piece):
@@ -220,7 +220,7 @@ def test_a_lost_acknowledgement_is_a_redelivery_that_changes_nothing(
 def test_halving_finds_the_one_row_that_neo4j_refuses(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver, unique_hash: None
 ) -> None:
-    """One in 1,000 ends as a dead letter with the server's reason, in few transactions."""
+    """One of 1,000 becomes a dead letter with the server's reason, in few transactions."""
     said: list[str] = []
     driver.execute_query("CREATE (:Post {content_hash: 'planted'})")
     writer = drain(make(progress=said.append))
@@ -239,7 +239,7 @@ def test_halving_finds_the_one_row_that_neo4j_refuses(
 def test_the_second_claimant_of_a_post_id_is_a_dead_letter(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver, together: bool
 ) -> None:
-    """The first address keeps it, and all the others are written, in one batch or in two."""
+    """The first address keeps it, and all other events are written, in one batch or in two."""
     entries = [event(n) for n in range(10)]
     second = event(77, post_id="p3")
     writer = drain(make(batch_size=100 if together else 10))
@@ -252,10 +252,10 @@ def test_the_second_claimant_of_a_post_id_is_a_dead_letter(
     assert (numbers, pending(redis_client)) == ([*range(10), 78], {})
 
 
-def test_what_dead_workers_held_is_taken_over(
+def test_entries_of_dead_workers_are_claimed(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """And what was trimmed before it was written is counted as lost."""
+    """Entries that were trimmed before they were written are counted as lost."""
     ids = suspects(make, redis_client, [event(n) for n in range(3)], "gone", 1)
     redis_client.xclaim(STREAM, GROUP, "gone", 0, [*ids], idle=999_000, justid=True)
     redis_client.xdel(STREAM, ids[1])
@@ -263,10 +263,10 @@ def test_what_dead_workers_held_is_taken_over(
     assert (counts.claimed, counts.lost, counts.written, pending(redis_client)) == (3, 1, 2, {})
 
 
-def test_what_was_trimmed_before_it_was_read_is_told_and_counted(
+def test_entries_trimmed_before_they_were_read_are_logged_and_counted(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also what goes while a worker lags behind."""
+    """Also while a worker lags."""
     drain(make())
     add(redis_client, [event(n) for n in range(9)])
     redis_client.xtrim(STREAM, maxlen=6, approximate=False)
@@ -286,7 +286,7 @@ def suspects(
     consumer: str = "me",
     deliveries: int = 3,
 ) -> list[bytes]:
-    """Add entries and let a consumer have them delivered so often, as by workers that ended."""
+    """Add entries and deliver them several times to a consumer, as after crashes of workers."""
     stream = make(consumer).stream
     stream.create_group()
     ids = add(client, entries)
@@ -296,10 +296,10 @@ def suspects(
     return ids
 
 
-def test_entries_that_came_back_too_often_are_tried_alone(
+def test_entries_that_were_delivered_too_often_are_tried_alone(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """Three deliveries are too many: one transaction for each of the batch, and no trace after."""
+    """From three deliveries on each entry gets its own transaction; no try stays counted."""
     suspects(make, redis_client, [event(n) for n in range(4)])
     writer = drain(make())
     assert (writer.counts.batches, writer.counts.written, pending(redis_client)) == (4, 4, {})
@@ -307,13 +307,13 @@ def test_entries_that_came_back_too_often_are_tried_alone(
 
 
 class Crash(BaseException):
-    """The end of a worker, at once."""
+    """The crash of a worker."""
 
 
-def test_an_entry_that_ends_its_workers_becomes_a_dead_letter(
+def test_an_entry_that_crashes_its_workers_becomes_a_dead_letter(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """After two deliveries in a batch and three tries alone; its neighbours are written."""
+    """After two deliveries in a batch and three tries alone; the other entries are written."""
     ids = add(redis_client, [event(n) for n in range(3)])
 
     def progress(doing: str) -> None:
@@ -337,10 +337,10 @@ def test_an_entry_that_ends_its_workers_becomes_a_dead_letter(
     assert not redis_client.exists(TRIES)
 
 
-def test_tries_are_looked_at_before_the_entry_is_decoded(
+def test_tries_are_counted_before_the_entry_is_decoded(
     make: Make, redis_client: redis.Redis
 ) -> None:
-    """Decoding may be what ends the worker: an entry that cannot be decoded shows the order."""
+    """Decoding may be what crashes the worker; an entry that cannot be decoded shows the order."""
     (poison,) = suspects(make, redis_client, [{b"data": b"["}])
     for _ in range(3):
         make().stream.try_alone(Entry(poison, {}))
@@ -349,7 +349,7 @@ def test_tries_are_looked_at_before_the_entry_is_decoded(
 
 
 @pytest.mark.parametrize("away", ["neo4j", "redis"])
-def test_a_server_that_goes_while_an_entry_is_alone_is_not_its_fault(
+def test_an_outage_while_an_entry_is_tried_alone_does_not_count_as_a_try(
     make: Make,
     redis_client: redis.Redis,
     driver: neo4j.Driver,
@@ -357,7 +357,7 @@ def test_a_server_that_goes_while_an_entry_is_alone_is_not_its_fault(
     valkey: Proxy,
     away: str,
 ) -> None:
-    """More often than an entry has tries, at the worst moment; then it is written."""
+    """Five outages at the worst moment, more than an entry has tries; then it is written."""
 
     def cut(piece: bytes) -> bool:
         if committed(piece) and away == "redis":
@@ -377,10 +377,10 @@ def test_a_server_that_goes_while_an_entry_is_alone_is_not_its_fault(
     assert (dead(redis_client), redis_client.exists(TRIES)) == ([], 0)
 
 
-def test_a_set_up_that_a_person_has_to_mend_is_not_the_entrys_fault(
+def test_a_configuration_error_does_not_count_as_a_try(
     make: Make, redis_client: Any, driver: neo4j.Driver, valkey_url: str
 ) -> None:
-    """A user that may not acknowledge ends the worker time and again; mended, all is written."""
+    """A user without the right to acknowledge stops the worker five times; then all is written."""
     suspects(make, redis_client, [event(1), event(2)])
     redis_client.execute_command("ACL SETUSER", "t", "reset", "on", ">t", "~*", "+@all", "-xack")
     url = valkey_url.replace("://", "://t:t@")
@@ -397,7 +397,7 @@ def test_a_set_up_that_a_person_has_to_mend_is_not_the_entrys_fault(
 def test_more_dead_letters_than_the_limit_stop_the_writer(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """The batch is finished all the same: nothing of it is left pending."""
+    """The batch is finished first: none of it stays pending."""
     add(redis_client, [event(n) if n < 9 else {b"data": b"["} for n in range(20)])
     with pytest.raises(DeadLetterLimit, match="11 of 20 entries"):
         drain(make(limit=Limit(0.5, 20)))
@@ -407,7 +407,7 @@ def test_more_dead_letters_than_the_limit_stop_the_writer(
 def test_a_step_works_after_run_raised(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """The batch that was read ahead is written by the next step, and full batches go on."""
+    """The next step writes the batch that was read ahead, and further full batches follow."""
     add(redis_client, [{b"data": b"["}] * 10 + [event(n) for n in range(30)])
     writer = make(batch_size=10, limit=Limit(0.5, 10))
     with pytest.raises(DeadLetterLimit):
@@ -420,7 +420,7 @@ def test_a_step_works_after_run_raised(
 def test_a_stopped_writer_leaves_nothing_pending(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """It finishes the batch in hand and the one read ahead, and leaves the next to others."""
+    """It finishes the current batch and the one read ahead; the others stay unread."""
     said: list[str] = []
 
     def progress(doing: str) -> None:
@@ -438,7 +438,7 @@ def test_a_stopped_writer_leaves_nothing_pending(
 def test_two_writers_write_everything_once(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """Both take their part of one group's entries."""
+    """Both read entries of one group."""
     said: list[str] = []
     writers = [make(name, batch_size=50, progress=said.append) for name in ("one", "two")]
     with running(*writers):
@@ -450,10 +450,10 @@ def test_two_writers_write_everything_once(
     assert min(one.written, two.written) > 0
 
 
-def test_what_comes_after_a_full_batch_and_a_rest_is_written_at_once(
+def test_entries_after_a_full_batch_and_a_partial_one_are_written_immediately(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """What was read ahead in the rest, nothing, is not taken for what is read next."""
+    """An empty read-ahead is not mistaken for the next read."""
     said: list[str] = []
     with running(make(batch_size=10, progress=said.append)):
         until(lambda: said.count("reading") >= 2)
@@ -468,7 +468,7 @@ def test_what_comes_after_a_full_batch_and_a_rest_is_written_at_once(
 
 
 class Slow(Graph):
-    """A server so slow that even a sign of life runs into the time limit, as one under load is."""
+    """A server so slow that even a check runs into the time limit, as under load."""
 
     def check(self, *, writes: bool = False) -> str:  # noqa: ARG002 - the real one's
         """Answer as the server does then; it looks at the clock only every two seconds."""
@@ -476,7 +476,7 @@ class Slow(Graph):
 
 
 def test_a_neo4j_too_slow_to_plan_is_waited_for(make: Make) -> None:
-    """Nothing but its two errors ever leaves a step."""
+    """A step raises only its two errors."""
     writer = make()
     writer.graph = Slow(writer.graph.uri)
     assert writer.run_once() == 0
@@ -484,10 +484,10 @@ def test_a_neo4j_too_slow_to_plan_is_waited_for(make: Make) -> None:
 
 
 @pytest.mark.slow
-def test_a_store_that_takes_no_writes_is_not_read_for(
+def test_nothing_is_read_while_the_store_takes_no_writes(
     valkey_url: str, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
-    """What came before it stays as it is, and is written once it takes writes again."""
+    """Entries stay unread, and are written when the store takes writes again."""
     server = Neo4j(data=tmp_path / "neo4j", version=embedded_version())
     with server, Graph(server.url) as graph:
         schema.apply(graph)
@@ -507,18 +507,18 @@ def test_a_store_that_takes_no_writes_is_not_read_for(
         assert graph.read("MATCH (p:Post) RETURN p.post_id AS id") == [{"id": "p1"}]
 
 
-def test_an_error_that_is_none_of_the_drivers_blames_no_event() -> None:
-    """Short of memory is not the event's fault; a value that cannot be packed is."""
+def test_an_error_that_the_driver_did_not_raise_blames_no_event() -> None:
+    """Lack of memory is not the event's fault; a value that cannot be packed is."""
     for error in (MemoryError(), KeyError("x"), RecursionError()):
         with pytest.raises(type(error)):
             classify(error)
     assert classify(OverflowError()) is Failure.DATA
 
 
-def test_a_stop_is_heard_between_entries_that_are_tried_alone(
+def test_a_stop_takes_effect_between_entries_that_are_tried_alone(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver
 ) -> None:
-    """Each may take long: the rest stays pending, and its tries are not counted."""
+    """Each may take long: the others stay pending, and no try of theirs is counted."""
     add(redis_client, [event(n) for n in range(5)])
     first = make()
     first.run_once()

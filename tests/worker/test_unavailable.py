@@ -1,4 +1,4 @@
-"""What is said of a server that is away: where it is and what happened, in a line for a person."""
+"""The error line of a server that does not answer: its address and what happened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphwriter.stream.client import translated
 
 @pytest.fixture
 def peer() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
-    """Start servers on ports of their own that do one thing with each connection."""
+    """Start servers on free ports that do one thing with each connection."""
     opened: list[socket.socket] = []
 
     def start(act: Callable[[socket.socket], None]) -> int:
@@ -54,8 +54,8 @@ def web(connection: socket.socket) -> None:
 Start = Callable[[Callable[[socket.socket], None]], int]
 
 
-def test_neo4j_that_is_away_is_told_without_the_drivers_objects(peer: Start) -> None:
-    """Refused, no such host, silent, another protocol."""
+def test_an_unavailable_neo4j_is_reported_without_the_drivers_objects(peer: Start) -> None:
+    """Connection refused, no such host, no reply, another protocol."""
     for place, words in (
         ("127.0.0.1:1", "Connection refused"),
         ("nohost.invalid:7687", "Name or service not known"),
@@ -71,7 +71,7 @@ def test_neo4j_that_is_away_is_told_without_the_drivers_objects(peer: Start) -> 
         assert str(told.value) == f"Neo4j at bolt://{place} does not answer: {said}"
 
 
-def test_redis_that_is_away_is_told_with_its_address_once(peer: Start) -> None:
+def test_an_unavailable_redis_is_reported_with_its_address_once(peer: Start) -> None:
     for place, words in (
         ("127.0.0.1:1", "Connection refused"),
         ("nohost.invalid:6379", "Name or service not known"),

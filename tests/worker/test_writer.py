@@ -195,7 +195,7 @@ def test_a_lost_commit_reply_ends_with_the_events_written_once(
 def test_a_lost_acknowledgement_is_a_redelivery_that_changes_nothing(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver, neo: Proxy, valkey: Proxy
 ) -> None:
-    """Redis stops right after the commit: the entries are delivered again, and count as unchanged."""
+    """Redis stops right after the commit: redelivered entries count as unchanged."""
 
     def cut(piece: bytes) -> bool:
         if committed(piece):

@@ -156,11 +156,7 @@ class Neo4jClient:
             },
             int(now * 1000),
         )
-        batch = fold([event])
-        # The post itself is not spoken for: version 0 makes it a post where nothing is known of it,
-        # and is older than any event.
-        posts = [[*row[:4], 0, *[None] * len(row[5:])] for row in batch.posts]
-        return bool(self.graph.write(batch._replace(posts=posts)))
+        return bool(self.graph.write(fold([event]).links_only()))
 
 
 def _time(value: datetime | str | float | None) -> str | float | None:

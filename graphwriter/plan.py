@@ -135,7 +135,7 @@ def plan(wanted: Wanted, measured: Measured) -> Plan:
         catch_up=caught_up,
         page_cache_best=math.ceil(store * 1.1),
         resources=sorted(resources, key=lambda one: -one.share),
-        sureness=_sureness(wanted, measured, posts),
+        sureness=_certainty(wanted, measured, posts),
     )
 
 
@@ -168,16 +168,17 @@ def _resources(wanted: Wanted, measured: Measured, best: float, posts: int) -> l
             wanted.redis_memory,
             "bytes",
             f"a Redis Cluster with {_number(backlog / wanted.redis_memory)} streams, since one "
-            "stream lies on one node, and a pool of workers for each; or a shorter outage",
+            "stream is on one node, and a pool of workers for each; or a shorter outage",
         ),
     ]
 
 
 def _shards(share: float, first: str = "a larger machine or a shorter retention") -> str:
     return (
-        f"{first}; then sharding by channel over {_number(share)} databases, each with a server, a "
-        "stream and workers of its own; a Neo4j cluster adds readers and survives a server, but "
-        "writes and stores no more, since one member takes all writes and each keeps all data"
+        f"{first}; then sharding by channel over {_number(share)} databases, each with its own "
+        "server, stream and workers; a Neo4j cluster adds readers and survives the loss "
+        "of a server, but does not write faster or store more, since one member leads and each has "
+        "all data"
     )
 
 
@@ -185,34 +186,33 @@ def _number(share: float) -> int:
     return max(2, math.ceil(share))
 
 
-def _sureness(wanted: Wanted, measured: Measured, posts: int) -> list[str]:
+def _certainty(wanted: Wanted, measured: Measured, posts: int) -> list[str]:
     _, best = measured.best
     size = wanted.event_bytes or measured.event_bytes
     return [
-        f"rates were measured on: {measured.machine}; on others measure again: make bench",
-        f"{wanted.rate:,g} events/s is {wanted.rate / best:.0%} of the best measured"
-        + ("" if wanted.rate <= best else ": more was never seen"),
+        f"rates were measured on: {measured.machine}; for another machine: make bench",
+        f"{wanted.rate:,g} events/s is {wanted.rate / best:.0%} of the best measured rate",
         f"rates were measured up to {measured.rates_posts:,} posts: "
         + _distance(posts / measured.rates_posts),
-        f"bytes a post were measured up to {measured.growth_posts:,} posts: "
+        f"bytes per post were measured up to {measured.growth_posts:,} posts: "
         + _distance(posts / measured.growth_posts),
-        f"events of {size:,} bytes; {measured.event_bytes:,} were measured",
-        "every event is reckoned as a new post: edits need less",
+        f"events of {size:,} bytes; measured: {measured.event_bytes:,}",
+        "every event counts as a new post: edits need less",
     ]
 
 
 def _distance(times: float) -> str:
     if times <= 1:
-        return "this plan lies within that"
-    guess = "" if times <= 10 else ", a guess until measured"
+        return "the plan is within this range"
+    guess = "" if times <= 10 else ", a guess without a measurement"
     return f"extrapolated {times:,.0f} times{guess}"
 
 
 def improved(measured: Measured, answer: Mapping[str, Any]) -> Measured:
-    """Return `measured` with the figures of an answer of pipeline, growth or memory put in.
+    """Return `measured` with the figures of a result of pipeline, growth or memory.
 
     Raises:
-        ConfigError: it is none of these, or has no such figures.
+        ConfigError: it is not such a result, or lacks figures.
     """
     try:
         figures, options = answer["figures"], answer["options"]
@@ -231,8 +231,8 @@ def improved(measured: Measured, answer: Mapping[str, Any]) -> Measured:
             entry = int(figures["bytes of its entry in Redis, text 0"])
             return replace(measured, event_bytes=size, entry_extra=entry - size)
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
-        raise ConfigError(f"lacks a figure, or has a wrong one: {error}") from None
-    raise ConfigError("is no answer of bench/pipeline.py, growth.py or memory.py")
+        raise ConfigError(f"lacks a figure, or has an invalid one: {error}") from None
+    raise ConfigError("is not a result of bench/pipeline.py, growth.py or memory.py")
 
 
 def _from_pipeline(measured: Measured, answer: Mapping[str, Any]) -> Measured:
@@ -257,7 +257,7 @@ def _from_pipeline(measured: Measured, answer: Mapping[str, Any]) -> Measured:
 
 
 def duration(name: str, text: str) -> float:
-    """Return the seconds of such as `30d`, `12h`, `90m` or `45s`.
+    """Return the seconds of a time such as `30d`, `12h`, `90m` or `45s`.
 
     Raises:
         ConfigError: it is something else.
@@ -270,7 +270,7 @@ def duration(name: str, text: str) -> float:
 
 
 def size(name: str, text: str) -> int:
-    """Return the bytes of such as `800`, `512m`, `64g` or `2t`.
+    """Return the bytes of a size such as `800`, `512m`, `64g` or `2t`.
 
     Raises:
         ConfigError: it is something else.
@@ -283,7 +283,7 @@ def size(name: str, text: str) -> int:
 
 
 def _size(count: int) -> str:
-    """Return bytes as `size` takes them."""
+    """Return bytes in the form that `size` reads."""
     unit = next((one for one in "tgmk" if count >= _SIZES[one]), "")
     return f"{count / _SIZES[unit]:g}{unit}"
 
@@ -292,7 +292,7 @@ def number(name: str, text: str) -> float:
     """Return a number above zero.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not.
     """
     value = float(text) if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text.strip()) else 0.0
     if not value:

@@ -1,6 +1,7 @@
-"""What there is to know about a running pipeline: of Redis, of Neo4j, of the workers' files.
+"""The state of a running pipeline: read from Redis, Neo4j and the heartbeats of the workers.
 
-`graphwriter status`, the status page and the metrics all show what is collected here.
+`graphwriter status`, the status page and the metrics all show what is read here. The fields of the
+structs are the keys of `status --json`, documented in docs/operations.md.
 """
 
 from __future__ import annotations
@@ -15,58 +16,60 @@ import msgspec
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError, GraphwriterError
 from graphwriter.graph import Graph, info
-from graphwriter.stream import DeadLetters, Stream, connect, looking
-from graphwriter.stream.client import order, place
+from graphwriter.stream import DeadLetters, connect
+from graphwriter.stream import info as stream_info
+from graphwriter.stream.client import place
+from graphwriter.stream.entry import order
 from graphwriter.text import counted
 from graphwriter.worker import heartbeat
 from graphwriter.worker.counts import LATENCY, SECONDS, Counts, Spread, Spreads
 
 T = TypeVar("T")
-LETTERS = 8  # of the newest dead letters that are shown
-SHOWN = 300  # characters of each of their texts: others may have added them
-PATIENCE = 2.0  # seconds to wait for an answer of Redis, twice at most
-BUSY = 5.0  # and of Neo4j, which may be at its limit and well
-KEPT = 30.0  # seconds that they are shown for while their number stays the same
-NEWS = 86_400.0  # seconds for which a dead letter is news; an older one is known
-PERIOD = 60.0  # seconds in which a backlog has to shrink
-RECENT = 12.0  # seconds that rates are told of
-POINTS = 150  # looks that are remembered
-SLOW = 30.0  # seconds without progress that are worth a look; a batch may take that long
+SHOWN_LETTERS = 8  # newest dead letters
+TEXT_LIMIT = 300  # characters of each of their texts: other programs may have added them
+PATIENCE = 2.0  # seconds to wait for a reply of Redis, twice at most
+NEO4J_TIMEOUT = 5.0  # seconds; a busy Neo4j may be healthy
+LETTERS_KEPT = 30.0  # seconds until dead letters are read again if their number is the same
+RECENT_LETTERS = 86_400.0  # seconds during which a dead letter is a warning
+BACKLOG_PERIOD = 60.0  # seconds in which a backlog has to shrink
+RATE_PERIOD = 12.0  # seconds over which incoming entries are counted
+POINTS = 150  # readings that are kept
+SLOW = 30.0  # seconds without progress until there is a warning; a batch may take that long
 
 
 class Server(msgspec.Struct):
-    """Whether a server answers what it is asked, how fast in seconds, and what it says instead."""
+    """Whether a server answers, how fast in seconds, or its error."""
 
     place: str
     up: bool = True
     seconds: float = 0.0
     error: str | None = None
-    refused: bool = False  # it is there, and refuses us: a password, a right, a set-up
+    refused: bool = False  # it answers and denies access: a password, a right, its set-up
 
     @property
-    def how(self) -> str:
-        """A word or two for one that is not up."""
-        return "refuses us" if self.refused else "is away"
+    def problem(self) -> str:
+        """A few words for a server that is not up."""
+        return "denies access" if self.refused else "does not answer"
 
     @property
-    def said(self) -> str:
-        """Where it is and what happened, without what `how` says already."""
+    def reason(self) -> str:
+        """Its address and the error, without the words of `problem`."""
         error = self.error or ""
         text = error.partition(f" at {self.place}")[2].lstrip(" ,:") or error
-        for known in ("does not answer: ", "refuses us: "):
-            text = text.removeprefix(known)
+        for words in ("does not answer: ", "denies access: "):
+            text = text.removeprefix(words)
         return f"{self.place}: {text}"
 
 
 class Quantiles(msgspec.Struct):
-    """In seconds: half of the batches took up to `median`, 99 in 100 up to `p99`."""
+    """Percentiles in seconds: `median` is p50."""
 
     median: float
     p99: float
 
 
 class Worker(msgspec.Struct):
-    """A worker of this machine. One that was killed is there, not `alive`, until its next start."""
+    """A worker of this machine. A killed one is listed, not `alive`, until it is started again."""
 
     consumer: str
     pid: int
@@ -78,11 +81,11 @@ class Worker(msgspec.Struct):
     counts: Counts  # since its start
     error: str | None
     last_error: tuple[float, str] | None
-    stuck: bool  # it is alive, and does not get on: the watchdog ends it
+    stuck: bool  # alive without progress: the watchdog kills it
 
 
 class Letter(msgspec.Struct):
-    """What is shown of a dead letter; `time` is in seconds since 1970."""
+    """The shown part of a dead letter; `time` is in seconds since 1970."""
 
     id: str
     source_id: str
@@ -92,7 +95,7 @@ class Letter(msgspec.Struct):
 
 
 class Pipeline(msgspec.Struct):
-    """The stream and the workers at `time`. Ages in seconds; None: not known, or nothing there."""
+    """The stream and the workers at `time`. Ages in seconds; None: not known, or no entry."""
 
     time: float
     stream: str
@@ -106,29 +109,31 @@ class Pipeline(msgspec.Struct):
     oldest_unread: float | None = None
     pending: int | None = None
     oldest_pending: float | None = None
-    consumers: list[looking.Consumer] = []  # of all machines
+    consumers: list[stream_info.Consumer] = []  # of all machines
     dead: int | None = None
     letters: list[Letter] = []
     workers: list[Worker] = []
-    totals: Counts = msgspec.field(default_factory=Counts)  # of all workers that ever were here
+    totals: Counts = msgspec.field(default_factory=Counts)  # of all workers that ever ran here
     rate: float = 0.0
     kills: int = 0
-    # Of the batches of the last five minutes, by the workers that are alive here.
-    latency: Quantiles | None = None  # from XADD to acknowledgement, of a batch's oldest entry
-    seconds: Quantiles | None = None  # from a batch in hand to its acknowledgement
+    # Of the batches of the last five minutes, by the live workers of this machine.
+    latency: Quantiles | None = (
+        None  # end to end: from XADD to acknowledgement of a batch's oldest entry
+    )
+    seconds: Quantiles | None = None  # from the read of a batch to its acknowledgement
     size: float | None = None  # entries of a batch
 
 
-class Base(msgspec.Struct):
-    """Neo4j, and how many of each label and type it holds."""
+class GraphStatus(msgspec.Struct):
+    """Neo4j, and its numbers of nodes by label and of links by type."""
 
     neo4j: Server
     nodes: dict[str, int] = {}
     links: dict[str, int] = {}
 
 
-class Looker:
-    """Looks at one pipeline. An outage is an answer here, and raises nothing."""
+class StatusReader:
+    """Reads the state of one pipeline. An outage is a result here, and raises nothing."""
 
     def __init__(self, config: Config, graph: Graph) -> None:
         self.name, self.group, self.directory = config.stream, config.group, config.directory()
@@ -136,94 +141,113 @@ class Looker:
         self.client = connect(config.redis_url, self.name, timeout=PATIENCE, retries=1)
         self.graph = graph
         self._letters: list[Letter] = []
-        self._letters_of = (-1, 0.0)  # how many there were, and when
+        self._letters_read = (-1, 0.0)  # their number, and when they were read
 
     def pipeline(self) -> Pipeline:
-        """Look at Redis and the workers. Blocks for a few seconds at most."""
-        server, seen = _asked(
-            place(self.client), lambda: looking.look(self.client, self.name, self.group)
+        """Read Redis and the heartbeats. Blocks for a few seconds at most."""
+        server, facts = _timed(
+            place(self.client), lambda: stream_info.stream(self.client, self.name, self.group)
         )
         now = time.time()
-        told = Pipeline(now, self.name, self.group, server)
-        if seen is not None:
-            for name in looking.Seen._fields:
-                setattr(told, name, getattr(seen, name))
-            told.consumers = sorted(seen.consumers, key=lambda one: one.name)
-            told.oldest_unread = _age(now, seen.oldest_unread)
-            told.oldest_pending = _age(now, seen.oldest_pending)
-            told.letters = self._newest(seen.dead)
-        self._add_workers(told)
-        return told
+        pipeline = Pipeline(now, self.name, self.group, server)
+        if facts is not None:
+            pipeline = Pipeline(
+                now,
+                self.name,
+                self.group,
+                server,
+                length=facts.length,
+                added=facts.added,
+                group_exists=facts.group_exists,
+                unread=facts.unread,
+                trimmed_unread=facts.trimmed_unread,
+                oldest_unread=_age(now, facts.oldest_unread),
+                pending=facts.pending,
+                oldest_pending=_age(now, facts.oldest_pending),
+                consumers=sorted(facts.consumers, key=lambda consumer: consumer.name),
+                dead=facts.dead,
+                letters=self._newest_letters(facts.dead),
+            )
+        self._add_workers(pipeline)
+        return pipeline
 
-    def base(self) -> Base:
-        """Look at Neo4j. Blocks for as long as the graph does."""
-
-        server, agent = _asked(self.graph.uri, self.graph.check)
+    def graph_status(self) -> GraphStatus:
+        """Read Neo4j. Blocks for as long as the graph may."""
+        server, agent = _timed(self.graph.uri, self.graph.check)
         if agent is None:
-            return Base(server)
-        # It answers; that it is too busy to count is no outage.
-        _, found = _asked(
-            "",
-            lambda: {
-                name: self.graph.read(text)[0]["number"] for name, text in info.COUNTS.items()
-            },
+            return GraphStatus(server)
+        # It answers; if it is too busy to count, that is no outage.
+        _, counts = _timed(
+            "", lambda: {kind: info.count(self.graph, kind) for kind in (*info.LABELS, *info.LINKS)}
         )
-        return Base(
+        return GraphStatus(
             server,
-            {name: number for name, number in (found or {}).items() if name in info.LABELS},
-            {name: number for name, number in (found or {}).items() if name not in info.LABELS},
+            {label: counts[label] for label in info.LABELS} if counts else {},
+            {link: counts[link] for link in info.LINKS} if counts else {},
         )
 
-    def _newest(self, number: int) -> list[Letter]:
-        known, when = self._letters_of
-        if number != known or time.monotonic() - when > KEPT:
+    def _newest_letters(self, number: int) -> list[Letter]:
+        known, when = self._letters_read
+        if number != known or time.monotonic() - when > LETTERS_KEPT:
             dead = DeadLetters(self.client, self.name, self.group)
-            _, found = _asked("", lambda: dead.latest(LETTERS))
+            _, letters = _timed("", lambda: dead.latest(SHOWN_LETTERS))
             self._letters = [
                 Letter(
-                    one.id, one.source_id[:SHOWN], one.time, one.reason[:SHOWN], one.error[:SHOWN]
+                    letter.id,
+                    letter.source_id[:TEXT_LIMIT],
+                    letter.time,
+                    letter.reason[:TEXT_LIMIT],
+                    letter.error[:TEXT_LIMIT],
                 )
-                for one in found or ()
+                for letter in letters or ()
             ]
-            self._letters_of = (number, time.monotonic())
+            self._letters_read = (number, time.monotonic())
         return self._letters
 
-    def _add_workers(self, told: Pipeline) -> None:
-        pending = {one.name: one.pending for one in told.consumers}
-        found = [
-            one
-            for one in heartbeat.read_all(self.directory, stopped=True)
-            if (one.stream, one.group) == (told.stream, told.group)
+    def _add_workers(self, pipeline: Pipeline) -> None:
+        pending = {consumer.name: consumer.pending for consumer in pipeline.consumers}
+        states = [
+            state
+            for state in heartbeat.read_all(self.directory, stopped=True)
+            if (state.stream, state.group) == (pipeline.stream, pipeline.group)
         ]
-        for one in found:
-            told.totals = told.totals.plus(one.total)
+        for state in states:
+            pipeline.totals = pipeline.totals.plus(state.total)
         recent = Spreads()
-        newest = heartbeat.newest(one for one in found if one.doing != heartbeat.STOPPED)
-        for name, one in sorted(newest.items()):
-            alive = one.there
-            recent = recent.plus(one.recent) if alive else recent
-            told.workers.append(
+        newest = heartbeat.newest(state for state in states if state.doing != heartbeat.STOPPED)
+        for name, state in sorted(newest.items()):
+            alive = state.there
+            recent = recent.plus(state.recent) if alive else recent
+            pipeline.workers.append(
                 Worker(
-                    name, one.pid, alive, one.doing, round(max(0.0, told.time - one.progress), 1),
-                    round(one.rate(told.time), 1) if alive else 0.0, pending.get(name), one.counts,
-                    one.error, one.last_error, alive and one.stuck(self.patience),
+                    consumer=name,
+                    pid=state.pid,
+                    alive=alive,
+                    doing=state.doing,
+                    progress_age=round(max(0.0, pipeline.time - state.progress), 1),
+                    rate=round(state.rate(pipeline.time), 1) if alive else 0.0,
+                    pending=pending.get(name),
+                    counts=state.counts,
+                    error=state.error,
+                    last_error=state.last_error,
+                    stuck=alive and state.stuck(self.patience),
                 )
-            )  # fmt: skip
-        told.latency = _quantiles(recent.latency, LATENCY)
-        told.seconds = _quantiles(recent.seconds, SECONDS)
-        told.size = recent.sizes.sum / recent.sizes.count if recent.sizes.count else None
-        told.rate = sum(worker.rate for worker in told.workers)
-        told.kills = heartbeat.kills(self.directory)
+            )
+        pipeline.latency = _quantiles(recent.latency, LATENCY)
+        pipeline.seconds = _quantiles(recent.seconds, SECONDS)
+        pipeline.size = recent.sizes.sum / recent.sizes.count if recent.sizes.count else None
+        pipeline.rate = sum(worker.rate for worker in pipeline.workers)
+        pipeline.kills = heartbeat.kills(self.directory)
 
 
-def _asked(where: str, ask: Callable[[], T]) -> tuple[Server, T | None]:
+def _timed(where: str, read: Callable[[], T]) -> tuple[Server, T | None]:
     start = time.monotonic()
     try:
-        found = ask()
+        result = read()
     except GraphwriterError as error:
         refused = isinstance(error, ConfigError)
         return Server(where, False, time.monotonic() - start, str(error), refused), None
-    return Server(where, True, time.monotonic() - start), found
+    return Server(where, True, time.monotonic() - start), result
 
 
 def _quantiles(spread: Spread, bounds: Sequence[float]) -> Quantiles | None:
@@ -235,65 +259,54 @@ def _age(now: float, then: float | None) -> float | None:
     return None if then is None else max(0.0, now - then)
 
 
-def troubles(pipeline: Pipeline, base: Base) -> list[str]:
-    """Return what keeps events from being written, each in a line; nothing where all is well."""
-    found = [
-        f"{name} {server.how}: {server.said}"
-        for name, server in (("Redis", pipeline.redis), ("Neo4j", base.neo4j))
+def problems(pipeline: Pipeline, graph: GraphStatus) -> list[str]:
+    """Return a line for everything that keeps events from being written; none if healthy."""
+    lines = [
+        f"{name} {server.problem}: {server.reason}"
+        for name, server in (("Redis", pipeline.redis), ("Neo4j", graph.neo4j))
         if not server.up
     ]
     if not any(worker.alive for worker in pipeline.workers):
-        found.append("no worker is alive on this machine")
+        lines.append("no worker is alive on this machine")
     elif all(worker.stuck for worker in pipeline.workers if worker.alive):
-        found.append("no worker of this machine gets on")
-    return found
+        lines.append("no local worker is making progress")
+    return lines
 
 
-def worries(pipeline: Pipeline) -> list[str]:
-    """Return what a person should look at, each in a line."""
-    found = []
+def warnings(pipeline: Pipeline) -> list[str]:
+    """Return a line for everything that a person should check."""
+    lines = []
     for worker in pipeline.workers:
         if not worker.alive:
-            found.append(f"{worker.consumer} has ended")
+            lines.append(f"{worker.consumer} has ended")
         elif worker.progress_age > SLOW:
-            found.append(f"{worker.consumer} has not got on for {worker.progress_age:.0f} s")
+            lines.append(f"{worker.consumer} made no progress for {worker.progress_age:.0f} s")
     if pipeline.trimmed_unread:
-        found.append(f"{pipeline.trimmed_unread:,} entries were trimmed before they were read")
+        lines.append(f"{pipeline.trimmed_unread:,} entries were trimmed before they were read")
     if pipeline.totals.lost:
-        found.append(f"{pipeline.totals.lost:,} entries went before they were written: lost")
-    newest = max((order(one.id)[0] / 1000 for one in pipeline.letters), default=pipeline.time)
-    if pipeline.dead and pipeline.time - newest < NEWS:
-        found.append(counted(pipeline.dead, "dead letter"))
-    return found
-
-
-def drained(stream: Stream) -> bool:
-    """Return whether the group has read and acknowledged every entry of the stream.
-
-    By ids and pending entries: `lag` is an estimate, and unknown after some deletions.
-    """
-    for row in stream.groups():
-        if row["name"] == stream.group:
-            return not row["pending"] and order(row["last-delivered-id"]) >= order(stream.last_id())
-    return False
+        lines.append(f"{pipeline.totals.lost:,} entries were lost before they were written")
+    newest = max((order(letter.id)[0] / 1000 for letter in pipeline.letters), default=pipeline.time)
+    if pipeline.dead and pipeline.time - newest < RECENT_LETTERS:
+        lines.append(counted(pipeline.dead, "dead letter"))
+    return lines
 
 
 class Summary(msgspec.Struct):
-    """What several looks tell that one cannot."""
+    """What only several readings show."""
 
-    incoming: float | None = None  # entries a second that producers add
-    behind: bool = False  # old entries are unread, and no fewer than a minute ago
-    rates: list[float] = []  # events a second at each look, the oldest first
+    incoming: float | None = None  # entries per second that producers add
+    behind: bool = False  # there is an old lag, and it did not fall within a minute
+    rates: list[float] = []  # events per second at each reading, oldest first
 
 
 class Trend:
-    """Remembers looks."""
+    """Keeps the last readings."""
 
     def __init__(self) -> None:
         self._points: deque[Pipeline] = deque(maxlen=POINTS)
 
     def add(self, pipeline: Pipeline) -> Summary:
-        """Remember a look, and return what it tells together with those before."""
+        """Add a reading, and return what all of them show."""
         self._points.append(pipeline)
         return Summary(
             self._incoming(pipeline),
@@ -303,19 +316,19 @@ class Trend:
 
     def _incoming(self, last: Pipeline) -> float | None:
         for point in self._points:
-            if point.added is not None and 0 < last.time - point.time <= RECENT:
+            if point.added is not None and 0 < last.time - point.time <= RATE_PERIOD:
                 now = last.added
                 return None if now is None else max(0, now - point.added) / (last.time - point.time)
         return None
 
     def _behind(self, last: Pipeline) -> bool:
-        if last.unread is None or (last.oldest_unread or 0.0) < PERIOD:
+        if last.unread is None or (last.oldest_unread or 0.0) < BACKLOG_PERIOD:
             return False
-        before = [one for one in self._points if last.time - one.time >= PERIOD]
+        before = [point for point in self._points if last.time - point.time >= BACKLOG_PERIOD]
         return bool(before) and before[-1].unread is not None and before[-1].unread <= last.unread
 
 
-def told(pipeline: Pipeline, base: Base, summary: Summary) -> dict[str, Any]:
-    """Return it all as JSON can hold it."""
-    parts = map(msgspec.to_builtins, (pipeline, base, summary))
+def as_json(pipeline: Pipeline, graph: GraphStatus, summary: Summary) -> dict[str, Any]:
+    """Return one object for JSON with the keys of all three."""
+    parts = map(msgspec.to_builtins, (pipeline, graph, summary))
     return {name: value for part in parts for name, value in part.items()}

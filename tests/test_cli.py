@@ -600,9 +600,9 @@ def test_a_server_that_ends_again_and_again_is_given_up(tmp_path: Path) -> None:
     )
     found = servers.Servers()
     found.services.append(ended)
-    for _ in range(servers.AGAIN):
+    for _ in range(servers.RESTARTS):
         found.revive()
-    with pytest.raises(Unavailable, match=r"Valkey has ended again: see its\.log"):
+    with pytest.raises(Unavailable, match=r"Valkey has exited again: see its\.log"):
         found.revive()
 
 

@@ -189,7 +189,7 @@ def test_a_secret_in_the_uri_of_neo4j_is_not_said_again(uri: str) -> None:
     client = Neo4jClient(uri)
     with pytest.raises(ConfigError, match="NEO4J_URI") as raised:
         client.connect()
-    assert "S3cret" not in f"{raised.value} {client.graph.uri} {client.graph.ours(OSError())}"
+    assert "S3cret" not in f"{raised.value} {client.graph.uri} {client.graph.translate(OSError())}"
 
 
 def test_a_fork_is_told_to_make_its_own(client: Neo4jClient, redis_client: redis.Redis) -> None:

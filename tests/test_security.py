@@ -37,7 +37,7 @@ from graphwriter.embedded import Neo4j, Valkey
 from graphwriter.errors import ConfigError, GraphwriterError
 from graphwriter.graph import Graph
 from graphwriter.producers.publisher import EventPublisher
-from graphwriter.stream import DeadLetters, Stream, acl, looking
+from graphwriter.stream import DeadLetters, Stream, acl, info, trim
 from graphwriter.worker import heartbeat
 from graphwriter.worker.counts import Counts
 from graphwriter.worker.pool import Pool
@@ -100,14 +100,16 @@ def test_every_role_can_do_its_work(
         assert entry == []
     assert (writer.counts.written, writer.counts.dead, writer.counts.claimed) == (2, 1, 1)
     watcher = Stream(role("watcher"), STREAM, GROUP, "")
-    seen = looking.look(watcher.client, STREAM, GROUP)
+    seen = info.stream(watcher.client, STREAM, GROUP)
     assert (seen.length, seen.pending, seen.dead, len(seen.consumers)) == (3, 0, 1, 2)
     operator = Stream(role("operator"), STREAM, GROUP, "")
     letters = DeadLetters(operator.client, STREAM, GROUP)
     assert letters.replay(letters.list()) == 1
-    needed = operator.oldest_needed()
+    needed = trim.oldest_needed(operator.client, operator.name)
     assert needed is not None
-    assert operator.trim(needed) == 0  # a node holds more than these few
+    assert (
+        trim.trim(operator.client, operator.name, needed) == 0
+    )  # a node holds more than these few
     for one in (stream, watcher, operator):
         one.close()
 

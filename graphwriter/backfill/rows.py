@@ -15,7 +15,7 @@ from graphwriter.errors import BadEvent
 from graphwriter.events import Event
 from graphwriter.graph import Graph, Refused
 from graphwriter.graph.batch import Batch, fold
-from graphwriter.graph.write import Pairs, settle
+from graphwriter.graph.write import Pairs, write_halving
 from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream.client import connect, translated
 from graphwriter.worker.readahead import ReadAhead
@@ -67,7 +67,9 @@ class ToGraph:
 
     def put(self, pairs: Pairs[Row], batch: Batch) -> Iterator[tuple[Pairs[Row], int | Refused]]:
         """Write them; a refused batch in halves."""
-        for group, outcome in settle(self._graph, pairs, batch, self.text, rewrite=self._rewrite):
+        for group, outcome in write_halving(
+            self._graph, pairs, batch, self.text, rewrite=self._rewrite
+        ):
             yield group, outcome if isinstance(outcome, Refused) else len(outcome)
 
 

@@ -1,4 +1,7 @@
-"""The commands. Each lies in a module of its own that is imported when it is called for."""
+"""The commands, one file each, imported when called.
+
+To add one, write `cli/NAME.py` with a click command named `command`, and add it to `COMMANDS`.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ import click
 from graphwriter import __version__
 from graphwriter.cli.options import CONTEXT, Group
 
-# command -> module, and the one line that the list of commands shows
+# command -> module, and its line in the list of commands
 COMMANDS = {
-    "demo": ("demo", "Show the whole pipeline at work on this machine, with made-up data."),
-    "up": ("up", "Run a pool of workers here, with embedded servers where none are named."),
+    "demo": ("demo", "Run the whole pipeline on this machine, with generated data."),
+    "up": ("up", "Run a pool of workers, and embedded servers if none are configured."),
     "worker": ("worker", "Write events to the graph: one process of the pool."),
     "schema": ("schema", "Apply or check the constraints, adopt posts, print the event's schema."),
     "publish": ("publish", "Add the events of a file to the stream."),
@@ -21,18 +24,18 @@ COMMANDS = {
     "backfill": ("backfill", "Write the posts of a PostgreSQL database to the graph."),
     "dead": ("dead", "List, show, replay and purge dead letters."),
     "status": ("status", "Show the stream, the workers and the dead letters."),
-    "doctor": ("doctor", "Look for what is wrong, and name the command that mends it."),
-    "verify": ("verify", "Hold a source of truth against the graph, and mend what differs."),
-    "plan": ("plan", "Reckon workers, machines, memory and disk for a rate and a retention."),
-    "trim": ("trim", "Remove from the stream what every group has acknowledged."),
-    "acl": ("acl", "Print the users that Redis needs, each with no more rights than its work."),
+    "doctor": ("doctor", "Find problems, and print the commands that repair them."),
+    "verify": ("verify", "Compare the graph with a source, and repair the differences."),
+    "plan": ("plan", "Calculate workers, machines, memory and disk for a rate and retention."),
+    "trim": ("trim", "Remove entries that every consumer group has acknowledged."),
+    "acl": ("acl", "Print Redis users with least privilege."),
     "exporter": ("exporter", "Serve metrics and the status page."),
-    "watchdog": ("watchdog", "End workers that are stuck (started by supervisord)."),
+    "watchdog": ("watchdog", "Kill workers that are stuck (started by supervisord)."),
 }
 
 
 class Commands(Group):
-    """A group that knows its commands' names without importing them."""
+    """A group that lists its commands without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -53,7 +56,8 @@ class Commands(Group):
 def main() -> None:
     """Keeps a Neo4j graph of Telegram posts from a Redis stream.
 
-    Every setting has a variable, such as REDIS_URL and NEO4J_URI; a flag beats it. Exit codes: 0
-    done, 1 failed, 2 wrong usage, 3 the graph differs, 65 too many dead letters, 69 a server is
-    away, 75 the consumer name, run directory or data is taken, 78 wrong configuration.
+    Every setting has an environment variable, such as REDIS_URL and NEO4J_URI; a flag overrides it.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the graph differs, 65 too many dead letters, 69 a
+    server does not answer, 75 the consumer name, run directory or data is in use, 78 wrong
+    configuration.
     """

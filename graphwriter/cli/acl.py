@@ -1,4 +1,4 @@
-"""graphwriter acl: the users that Redis needs, each with no more rights than its work takes."""
+"""graphwriter acl: Redis users with least privilege."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from graphwriter.config import Config
 def command(config: Config) -> None:
     """Print an ACL file for Redis 7.2 or Valkey: worker, producer, operator, watcher.
 
-    The watcher is for `graphwriter status` and exporters. No user has a password yet: give each one
-    with `ACL SETUSER graphwriter-worker >password`, then save with `ACL SAVE`.
+    The watcher is for `graphwriter status` and exporters. The users have no passwords yet: set one
+    with `ACL SETUSER graphwriter-worker >password`, then run `ACL SAVE`.
     """
     from graphwriter.stream import acl
 

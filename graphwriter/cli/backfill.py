@@ -1,10 +1,9 @@
-"""graphwriter backfill: the posts of a PostgreSQL database into the graph."""
+"""graphwriter backfill: write the posts of a PostgreSQL database to the graph."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -15,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from graphwriter.cli.options import CONTEXT, NEO4J, settings
-from graphwriter.cli.output import as_json, counted, echo_json, meter, table
-from graphwriter.cli.selection import selected, selection
+from graphwriter.cli.options import CONTEXT, NEO4J, selected, selection, settings
+from graphwriter.cli.output import Progress, as_json, echo_json, table
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED, ConfigError
 from graphwriter.events.telegram import Peer
+from graphwriter.text import counted
 
 if TYPE_CHECKING:
-    from graphwriter.backfill.checkpoint import Progress
+    from graphwriter.backfill import checkpoint
     from graphwriter.backfill.processes import Job
     from graphwriter.backfill.rows import DryRun
 
@@ -34,52 +33,54 @@ if TYPE_CHECKING:
     "--ids-file",
     type=Path,
     metavar="FILE",
-    help="The posts of these ids, one a line; - is standard input.",
+    help="Posts with these ids, one per line; - is standard input.",
 )
 @click.option(
     "--via",
     type=click.Choice(["graph", "stream"]),
     default="graph",
     show_default=True,
-    help="Write to the graph, or send through the stream, for the workers to write.",
+    help="Write to the graph, or publish to the stream, so that workers write them.",
 )
-@click.option("--rewrite", is_flag=True, help="Write again what the graph has already.")
-@click.option("--state", type=Path, metavar="DIRECTORY", help="Where checkpoint and rejects lie.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.option("--rewrite", is_flag=True, help="Also write posts that are in the graph already.")
+@click.option(
+    "--state", type=Path, metavar="DIRECTORY", help="Directory of the checkpoint and the rejects."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @as_json
 @settings("database_url", *NEO4J, "redis_url", "stream", "workers", "batch_size", "text", "tenant")
 def command(config: Config, json: bool, **options: Any) -> None:
     """Write the posts of a PostgreSQL database to the graph.
 
-    Those that forward or reply, or with --all every one; --since and --channel narrow that down.
-    Running workers may go on meanwhile: the newer version of a post wins. Started again after an
-    end in the midst it goes on where it was. A row that cannot be written is named, kept in a
-    rejects file and left out; the exit code is then 1, as of a dry run that finds one. Ctrl-C or
-    SIGTERM stops it after the batches in hand, a second one at once.
+    Posts with a forward or reply, or with --all every post; --since and --channel select fewer.
+    Workers may run meanwhile: the newer version of a post wins. The same command resumes at its
+    checkpoint after an interruption. A row that cannot be written is logged and added to a rejects
+    file; the exit code is then 1, also for a dry run. Ctrl-C or SIGTERM stops it after the current
+    batches, a second one immediately.
     """
     from graphwriter.backfill.processes import Job
 
     ids, via = options["ids_file"], options["via"]
     if ids and (options["every"] or options["since"] or options["channels"]):
-        raise click.UsageError("--ids-file says which posts: leave out --all, --since, --channel")
+        raise click.UsageError("--ids-file selects the posts: leave out --all, --since, --channel")
     if options["rewrite"] and via == "stream":
-        raise click.UsageError("--rewrite writes to the graph itself: leave out --via stream")
-    links = ("database_url", "redis_url" if via == "stream" else "neo4j_uri")
-    config.require(*links)
-    for link in config.exposed(*links):
-        click.echo(f"graphwriter: {link}", err=True)
+        raise click.UsageError("--rewrite writes to the graph directly: leave out --via stream")
+    servers = ("database_url", "redis_url" if via == "stream" else "neo4j_uri")
+    config.require(*servers)
+    for warning in config.exposed(*servers):
+        click.echo(f"graphwriter: {warning}", err=True)
     chosen = selection(config, options, every=ids is not None)
     job = Job(config, chosen, via == "stream", options["rewrite"])
-    with _again(ids) as file:
+    with _rereadable(ids) as file:
         if options["dry_run"]:
-            _rehearse(job, file, json)
+            _dry_run(job, file, json)
         else:
             _run(job, options["state"] or _state(), file, json)
 
 
 @contextmanager
-def _again(ids: Path | None) -> Iterator[Path | None]:
-    """Give a file of ids that can be read more than once: of a pipe, or of -, a copy."""
+def _rereadable(ids: Path | None) -> Iterator[Path | None]:
+    """Yield a file of ids that can be read twice: a copy if it is a pipe or -."""
     if ids is None or ids.is_file() or not (str(ids) == "-" or ids.exists()):
         yield ids
         return
@@ -95,22 +96,16 @@ def _again(ids: Path | None) -> Iterator[Path | None]:
 
 def _run(job: Job, state: Path, ids: Path | None, json: bool) -> None:
     from graphwriter.backfill.backfill import Backfill
+    from graphwriter.worker.runtime import StopSignals
 
     backfill = Backfill(job, state, ids)
-
-    def stop(number: int, _frame: object) -> None:
-        backfill.stop()
-        signal.signal(number, signal.SIG_DFL)  # as safe as kill -9
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
     start = time.monotonic()
-    with meter("backfill", "post") as shown:
+    with Progress("backfill", "post") as shown, StopSignals(backfill.stop, second_kills=True):
 
-        def tell(progress: Progress) -> None:
-            shown(progress.read, progress.total)
+        def show(progress: checkpoint.Progress) -> None:
+            shown.update(progress.read, progress.total)
 
-        progress, stopped = backfill.run(tell)
+        progress, stopped = backfill.run(show)
     result = {
         "total": progress.total,
         "read": progress.read,
@@ -130,7 +125,7 @@ def _run(job: Job, state: Path, ids: Path | None, json: bool) -> None:
             f"{result['unchanged']:,} unchanged, {progress.rejected:,} rejected"
         )
         if stopped:
-            click.echo("stopped; the same command goes on from here")
+            click.echo("stopped; the same command resumes from here")
         if progress.rejected:
             many = f"{progress.rejected:,} of {counted(progress.read, 'post')}"
             click.echo(f"rejected {many}, each with its reason in {result['rejects']}")
@@ -138,7 +133,7 @@ def _run(job: Job, state: Path, ids: Path | None, json: bool) -> None:
     sys.exit(EXIT_FAILED if stopped or progress.rejected else 0)
 
 
-def _rehearse(job: Job, ids: Path | None, json: bool) -> None:
+def _dry_run(job: Job, ids: Path | None, json: bool) -> None:
     from graphwriter.backfill import backfill
     from graphwriter.backfill.rows import DryRun
     from graphwriter.database import Database, Part
@@ -147,10 +142,10 @@ def _rehearse(job: Job, ids: Path | None, json: bool) -> None:
     with Database(backfill.source(job.config), job.selection) as database:
         parts = [Part()] if ids is None else backfill.parts_of(ids)
         total = database.count() if ids is None else 0
-        with meter("reading", "post") as shown:
+        with Progress("reading", "post") as shown:
             for part in parts:
                 for read in dry_run.run(database, part, job.config.tenant):
-                    shown(read, total)
+                    shown.update(read, total)
     if json:
         rejects = [reject._asdict() for reject in dry_run.rejects]
         echo_json({**dry_run.counts, "events": dry_run.events, "rejects": rejects})
@@ -178,13 +173,13 @@ def _show(dry_run: DryRun) -> None:
 
 
 def _hint(job: Job, read: int) -> None:
-    """Say what an id of --channel may have to be where it selects nothing."""
-    for one in job.selection.channels if not read else ():
-        ids = "it takes a chat's marked Telegram id, or a value of channel_id"
-        if one.isdecimal() and (bare := int(one)) > 0:
+    """Print the possible ids if --channel selects nothing."""
+    for channel_id in job.selection.channels if not read else ():
+        ids = "expected the marked Telegram id of a chat, or a value of channel_id"
+        if channel_id.isdecimal() and (bare := int(channel_id)) > 0:
             channel, chat = Peer("channel", bare).marked, Peer("chat", bare).marked
             ids = f"a channel's marked id is {channel}, a basic chat's {chat}"
-        click.echo(f"graphwriter: --channel {one} selects no post: {ids}", err=True)
+        click.echo(f"graphwriter: --channel {channel_id} selects no post: {ids}", err=True)
 
 
 def _state() -> Path:

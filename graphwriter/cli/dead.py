@@ -1,4 +1,4 @@
-"""graphwriter dead: what to do about entries that could not be written."""
+"""graphwriter dead: list, show, replay and purge dead letters."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from graphwriter.cli.options import CONTEXT, REDIS, Group, settings
-from graphwriter.cli.output import as_json, counted, echo_json, plain, table, utc
+from graphwriter.cli.output import as_json, echo_json, table, utc
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED
+from graphwriter.text import counted, plain
 
 if TYPE_CHECKING:  # the driver is not needed for --help
     from graphwriter.stream import DeadLetter, DeadLetters
 
-SHOWN = 50  # dead letters in a table unless --limit says otherwise
-LIMIT = f"At most; without it {SHOWN} in the table, and all with --json."
-WIDE = 120  # columns of a terminal in which both ids have room beside the error
+TABLE_ROWS = 50  # dead letters in a table without --limit
+LIMIT = f"Maximum number; default {TABLE_ROWS} in the table, and all with --json."
+WIDE = 120  # columns of a terminal that has room for both ids and the error
 
 
 @click.group("dead", cls=Group, context_settings=CONTEXT)
 def command() -> None:
     """List, show, replay and purge dead letters.
 
-    A dead letter is an entry that could never be written: it holds the entry's own fields,
-    untouched, and why. Mend the cause, then replay it.
+    A dead letter is an entry that can never be written: it has the unchanged fields of the entry,
+    and the reason. Fix the cause, then replay it.
     """
 
 
@@ -42,16 +43,16 @@ def _letters(config: Config) -> DeadLetters:
 def _chosen(
     letters: DeadLetters, ids: tuple[str, ...], reason: str | None, everything: bool
 ) -> tuple[list[DeadLetter], list[str]]:
-    """Return the letters that the arguments name, without their fields, and the ids not found.
+    """Return the selected letters, without their fields, and the ids that were not found.
 
-    An id is a letter's own or its source entry's.
+    An id is that of a letter or of its source entry.
     """
     if [bool(ids), reason is not None, everything].count(True) != 1:
-        raise click.UsageError("name the dead letters by one of: IDs, --reason, --all")
+        raise click.UsageError("select the dead letters with one of: IDs, --reason, --all")
     _check(reason)
     named = {*ids}
     found = [
-        letter._replace(fields={}, error="")  # of many only what is needed
+        letter._replace(fields={}, error="")  # to save memory
         for letter in letters.list(reason)
         if not named or letter.id in named or letter.source_id in named
     ]
@@ -60,14 +61,14 @@ def _chosen(
 
 
 def _check(reason: str | None) -> None:
-    """Refuse a word that is no reason: it would select nothing, and look like good news."""
+    """Refuse an unknown reason: it would select nothing, and look like success."""
     from graphwriter.stream.deadletters import REASONS
 
     if reason is None or reason in REASONS:
         return
-    meant = get_close_matches(reason, REASONS, 1)
-    hint = f"did you mean {meant[0]}? " if meant else ""
-    raise click.UsageError(f"--reason {reason!r}: {hint}There are: {', '.join(REASONS)}")
+    similar = get_close_matches(reason, REASONS, 1)
+    hint = f"did you mean {similar[0]}? " if similar else ""
+    raise click.UsageError(f"--reason {reason!r}: {hint}Reasons are: {', '.join(REASONS)}")
 
 
 def _not_there(ids: list[str]) -> NoReturn:
@@ -78,9 +79,11 @@ def _not_there(ids: list[str]) -> NoReturn:
 
 
 def chosen_by(function: click.decorators.FC) -> click.decorators.FC:
-    """Give a command the arguments that choose dead letters."""
-    function = click.option("--all", "everything", is_flag=True, help="All of them.")(function)
-    function = click.option("--reason", metavar="WORD", help="Those with this reason.")(function)
+    """Give a command the arguments that select dead letters."""
+    function = click.option("--all", "everything", is_flag=True, help="All dead letters.")(function)
+    function = click.option("--reason", metavar="WORD", help="Dead letters with this reason.")(
+        function
+    )
     return click.argument("ids", nargs=-1, metavar="[ID]...")(function)
 
 
@@ -97,12 +100,12 @@ def _summary(letter: DeadLetter) -> dict[str, object]:
 
 
 @command.command("list", context_settings=CONTEXT)
-@click.option("--reason", metavar="WORD", help="Only those with this reason.")
+@click.option("--reason", metavar="WORD", help="Only dead letters with this reason.")
 @click.option("--limit", type=click.IntRange(1), default=None, metavar="NUMBER", help=LIMIT)
 @as_json
 @settings(*REDIS)
 def list_(config: Config, reason: str | None, limit: int | None, json: bool) -> None:
-    """List dead letters, oldest first, one for each source entry."""
+    """List dead letters, oldest first, one per source entry."""
     _check(reason)
     found = _letters(config).list(reason)
     if json:
@@ -111,8 +114,8 @@ def list_(config: Config, reason: str | None, limit: int | None, json: bool) -> 
         return
     wide = shutil.get_terminal_size().columns >= WIDE
     rows = [
-        [*([x.id] if wide else []), x.source_id, utc(x.time), x.reason, x.error]
-        for x in islice(found, limit or SHOWN)
+        [*([one.id] if wide else []), one.source_id, utc(one.time), one.reason, one.error]
+        for one in islice(found, limit or TABLE_ROWS)
     ]
     columns = [*(["id"] if wide else []), "source entry", "time (UTC)", "reason", "error"]
     table(columns, rows, empty="no dead letters")
@@ -129,7 +132,7 @@ def list_(config: Config, reason: str | None, limit: int | None, json: bool) -> 
 @as_json
 @settings(*REDIS)
 def show(config: Config, id: str, json: bool) -> None:  # noqa: A002 - the argument's name
-    """Show one dead letter whole, by its own or its source entry's id."""
+    """Show one complete dead letter, by its id or that of its source entry."""
     for letter in _letters(config).list():
         if id in (letter.id, letter.source_id):
             entry = {
@@ -150,9 +153,9 @@ def show(config: Config, id: str, json: bool) -> None:  # noqa: A002 - the argum
 @chosen_by
 @settings(*REDIS)
 def replay(config: Config, ids: tuple[str, ...], reason: str | None, everything: bool) -> None:
-    """Put entries back into the stream, once the cause is mended.
+    """Put entries back into the stream, after the cause was fixed.
 
-    Safe while workers run, and to run twice: what is written already changes nothing.
+    Safe while workers run, and idempotent: an event that is written already changes nothing.
     """
     letters = _letters(config)
     chosen, missing = _chosen(letters, ids, reason, everything)
@@ -168,11 +171,13 @@ def replay(config: Config, ids: tuple[str, ...], reason: str | None, everything:
 def purge(
     config: Config, ids: tuple[str, ...], reason: str | None, everything: bool, yes: bool
 ) -> None:
-    """Delete dead letters for good."""
+    """Delete dead letters. This cannot be undone."""
     letters = _letters(config)
     chosen, missing = _chosen(letters, ids, reason, everything)
     if chosen and not yes:
-        click.confirm(f"Delete {counted(len(chosen), 'dead letter')} for good?", abort=True)
+        click.confirm(
+            f"Delete {counted(len(chosen), 'dead letter')}, which cannot be undone?", abort=True
+        )
     click.echo(f"purged {letters.purge(chosen):,}")
     if missing:
         _not_there(missing)

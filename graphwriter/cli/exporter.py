@@ -13,9 +13,9 @@ from graphwriter.config import Config
 def command(config: Config) -> None:
     """Serve metrics for Prometheus (/metrics) and the status page (/), until SIGTERM.
 
-    For all workers of this machine that share the run directory. It reads, and changes nothing;
-    /healthz says whether it is well itself, /readyz whether events can be written. Where other
-    machines can connect they have to show GRAPH_WRITER_EXPORTER_TOKEN, as bearer or password.
+    It covers all workers of this machine that share the run directory. It is read-only. /healthz
+    reports whether the exporter itself is healthy, /readyz whether events can be written. Other
+    machines must send GRAPH_WRITER_EXPORTER_TOKEN, as bearer token or password.
     """
     from graphwriter.exporter import process
 

@@ -1,4 +1,7 @@
-"""graphwriter import: the messages of an export into the stream."""
+"""graphwriter import: add the messages of an export to the stream.
+
+To add a format, write an `events` function in producers/ (see its docstring), and a command here.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from typing import Any
 import click
 
 from graphwriter.cli.options import CONTEXT, Group, settings
-from graphwriter.cli.sending import read, send
+from graphwriter.cli.publish import send
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED, BadEvent
+from graphwriter.text import counted
 
 
 @click.group("import", cls=Group, context_settings=CONTEXT)
@@ -23,13 +27,13 @@ def command() -> None:
 
 @command.command("desktop", context_settings=CONTEXT)
 @click.argument("file", metavar="FILE")
-@click.option("--as-tenant", default="desktop", metavar="NAME", help="The events' tenant_id.")
+@click.option("--as-tenant", default="desktop", metavar="NAME", help="tenant_id of the events.")
 @settings("redis_url", "stream")
 def desktop(config: Config, file: str, as_tenant: str) -> None:
     """Add the messages of a Telegram Desktop export.
 
-    FILE is result.json or the directory with it, of one chat or of a whole account. A message that
-    cannot be read is named and left out, and the exit code is then 1. Importing twice does no harm.
+    FILE is result.json or its directory, of one chat or of a whole account. A message that cannot
+    be read is reported and left out, and the exit code is then 1. Importing twice changes nothing.
     """
     from graphwriter.producers import desktop as exports
 
@@ -38,14 +42,14 @@ def desktop(config: Config, file: str, as_tenant: str) -> None:
 
 @command.command("telethon", context_settings=CONTEXT)
 @click.argument("file", metavar="FILE")
-@click.option("--as-tenant", default="telethon", metavar="NAME", help="The events' tenant_id.")
+@click.option("--as-tenant", default="telethon", metavar="NAME", help="tenant_id of the events.")
 @settings("redis_url", "stream")
 def telethon(config: Config, file: str, as_tenant: str) -> None:
     """Add the messages of a Telethon dump.
 
-    FILE holds what Message.to_dict() or to_json() gave: a JSON array, several, or messages one
-    after another, in any order. A message that cannot be read is named and left out, and the exit
-    code is then 1. Importing twice does no harm.
+    FILE contains results of Message.to_dict() or to_json(): a JSON array, several arrays, or
+    messages one after another, in any order. A message that cannot be read is reported and left
+    out, and the exit code is then 1. Importing twice changes nothing.
     """
     from graphwriter.producers.telethon import dump
 
@@ -60,5 +64,21 @@ def _import(config: Config, events: Callable[..., Any], file: str, tenant: str) 
 
     found = events(Path(file), tenant=tenant, rejected=rejected, counts=counts)
     send(config, found, "importing")
-    click.echo(read(counts))
+    click.echo(read_text(counts))
     sys.exit(EXIT_FAILED if counts["rejected"] else 0)
+
+
+def read_text(counts: Counter[str]) -> str:
+    """Return a sentence about the messages that were read and left out."""
+    left_out = [
+        counted(counts[kind], f"{name} message")
+        for kind, name in (
+            ("service", "service"),
+            ("unsupported", "unsupported"),
+            ("empty", "empty"),
+            ("rejected", "unreadable"),
+        )
+        if counts[kind]
+    ]
+    chats = f"{counted(counts['chats'], 'chat')} read"
+    return f"{chats}; {', '.join(left_out)} left out" if left_out else chats

@@ -1,4 +1,4 @@
-"""graphwriter ingest: channels, read from Telegram itself into the stream."""
+"""graphwriter ingest: read channels from Telegram into the stream."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 import click
 
 from graphwriter.cli.options import CONTEXT, Group, settings
-from graphwriter.cli.output import counted, telling
+from graphwriter.cli.output import Progress
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED, ConfigError
 from graphwriter.files import Lock
+from graphwriter.text import counted
 from graphwriter.worker.heartbeat import key
 
-PATIENCE = 3.0  # seconds that a signal has to wait for Redis, at most
+REDIS_PATIENCE = 3.0  # seconds to wait for Redis, and so after a signal, at most
 
 
 @click.group("ingest", cls=Group, context_settings=CONTEXT)
@@ -31,22 +32,24 @@ def command() -> None:
     metavar="NAME",
     multiple=True,
     required=True,
-    help="@name, link or marked id of a channel or group; once for each.",
+    help="@name, link or marked id of a channel or group. Repeatable.",
 )
-@click.option("--as-tenant", default="telethon", metavar="NAME", help="The events' tenant_id.")
-@click.option("--history", is_flag=True, help="End when all is read, wait for nothing new.")
+@click.option("--as-tenant", default="telethon", metavar="NAME", help="tenant_id of the events.")
+@click.option(
+    "--history", is_flag=True, help="Stop after the history, do not wait for new messages."
+)
 @click.option(
     "--every",
     metavar="SECONDS",
     default=600.0,
     type=click.FloatRange(min=1),
-    help="How often history is looked at for what no update came for; default 600.",
+    help="Seconds between history checks for messages missed by live updates; default 600.",
 )
 @click.option(
     "--positions",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to note how far was read; default in the run directory, which a boot may empty.",
+    help="File of the read positions; default in the run directory, which a reboot may empty.",
 )
 @settings("redis_url", "stream", "run_dir")
 def telethon(
@@ -57,17 +60,17 @@ def telethon(
     every: float,
     positions: Path | None,
 ) -> None:
-    """Read channels by Telethon: their history, then what is new or edited, until TERM or Ctrl-C.
+    """Read channels with Telethon: history, then new and edited messages, until SIGTERM or Ctrl-C.
 
-    TELEGRAM_API_ID, TELEGRAM_API_HASH and TELEGRAM_SESSION, or the files that TELEGRAM_..._FILE
-    name, say who reads. It goes on where it was left. Needs pip install 'graphwriter[telethon]'.
+    Set TELEGRAM_API_ID, TELEGRAM_API_HASH and TELEGRAM_SESSION, or the files TELEGRAM_..._FILE. It
+    resumes at its saved positions. It needs pip install 'graphwriter[telethon]'.
     """
     name = key("telethon", config.redis_url, config.stream, "")
     path = positions or config.directory() / f"{name}.positions"
     lock = Lock(
         path.with_name(f"{path.name}.lock"),
-        f"process {{pid}} already reads channels with the positions in {path}: end it, or choose "
-        "another file by --positions",
+        f"process {{pid}} already reads channels with the positions in {path}: stop it, or choose "
+        "another file with --positions",
     )
     try:
         lock.take()
@@ -90,11 +93,11 @@ async def _run(
     from graphwriter.producers.telethon.session import client
 
     telegram = client(config.telegram_api_id, config.telegram_api_hash, config.telegram_session)
-    publisher = EventPublisher(config.redis_url, config.stream, patience=PATIENCE)
+    publisher = EventPublisher(config.redis_url, config.stream, patience=REDIS_PATIENCE)
     try:
-        with telling() as said:
+        with Progress("starting", log=True) as progress:
             ingest = Ingest(
-                telegram, publisher, Positions(path), tenant=tenant, said=said, every=every
+                telegram, publisher, Positions(path), tenant=tenant, said=progress.show, every=every
             )
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -103,7 +106,7 @@ async def _run(
     finally:
         publisher.close()
     click.echo(f"published {counted(publisher.published, 'event')} to {config.stream}")
-    left = [
+    left_out = [
         counted(ingest.counts[kind], noun)
         for kind, noun in (
             ("rejected", "unreadable message"),
@@ -112,6 +115,6 @@ async def _run(
         )
         if ingest.counts[kind]
     ]
-    if left:
-        click.echo(f"left out: {', '.join(left)}; the log has why")
-    return bool(left)
+    if left_out:
+        click.echo(f"left out: {', '.join(left_out)}; the log says why")
+    return bool(left_out)

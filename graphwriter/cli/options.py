@@ -1,13 +1,16 @@
-"""What the commands share: flags made from the settings, and errors made into exit codes."""
+"""Shared by commands: flags for settings, selections of posts, and errors as exit codes."""
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
+from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import click
@@ -16,19 +19,22 @@ from graphwriter import logs
 from graphwriter.config import Config, load
 from graphwriter.errors import ConfigError, GraphwriterError, exit_code
 
+if TYPE_CHECKING:
+    from graphwriter.database import Selection
+
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Settings by what they are about, for `settings`.
+# Names of settings by subject, for `settings`.
 REDIS = ("redis_url", "stream", "group")
 NEO4J = ("neo4j_uri", "neo4j_user", "neo4j_database")
-SHARES = ("dead_share",)  # floats that are no times
+SHARES = ("dead_share",)  # floats that are not times
 
 
 def settings(*names: str) -> Callable[[F], F]:
-    """Give a command a flag for each named setting, and a first argument `config`.
+    """Give a command a flag for each named setting, and the first argument `config`.
 
-    Errors of ours end the command with one line on standard error and their exit code.
+    A GraphwriterError ends the command with one line on standard error and its exit code.
     """
 
     def decorate(function: F) -> F:
@@ -48,7 +54,7 @@ def settings(*names: str) -> Callable[[F], F]:
 
 
 def flags(*names: str) -> Callable[[F], F]:
-    """Give a command a flag for each named setting, as it was typed; None: not given."""
+    """Give a command a flag for each named setting; its value is the typed text, or None."""
 
     def decorate(function: F) -> F:
         command: Any = function
@@ -66,8 +72,8 @@ def refuse_password(given: Mapping[str, str | None]) -> None:
         if _with_password(given.get(flag) or ""):
             name = flag.upper()
             raise ConfigError(
-                f"--{flag.replace('_', '-')} holds a password, which every user of the "
-                f"machine can read there: set {name} or {name}_FILE instead"
+                f"--{flag.replace('_', '-')} contains a password, which every user of this "
+                f"machine can read: set {name} or {name}_FILE instead"
             )
 
 
@@ -75,7 +81,7 @@ def _with_password(url: str) -> bool:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return False  # no URL: who connects says so
+        return False  # not a URL: connecting reports it
     return bool(parts.password) or "password" in parse_qs(parts.query)
 
 
@@ -88,7 +94,8 @@ def _flag(setting: Any) -> Callable[[Any], Any]:
         return click.option(f"{name}/--no-{name[2:]}", default=None, help=text)
     kind = {"int": "NUMBER", "float": "SECONDS"}.get(setting.type, "TEXT")
     kind = "NUMBER" if setting.name in SHARES else kind
-    return click.option(name, default=None, metavar=kind, help=text)
+    hidden = bool(setting.metadata.get("tuning"))
+    return click.option(name, default=None, metavar=kind, help=text, hidden=hidden)
 
 
 def _shown(value: object) -> str:
@@ -96,30 +103,102 @@ def _shown(value: object) -> str:
 
 
 class Group(click.Group):
-    """A group that asks whether another command was meant, as click does for options."""
+    """A group that suggests a similar command for an unknown one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one has a name like it."""
+        """Find the command, or suggest a similar one."""
         names = self.list_commands(ctx)
-        if args[0] not in names and (meant := get_close_matches(args[0], names, 1)):
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {meant[0]!r}?")
+        if args[0] not in names and (similar := get_close_matches(args[0], names, 1)):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {similar[0]!r}?")
         return super().resolve_command(ctx, args)
 
 
-class reported:  # noqa: N801 - reads as a statement: with reported()
-    """Ends the process with one line and its exit code on an error of ours."""
+@contextmanager
+def reported() -> Iterator[None]:
+    """End the process with one line and its exit code on a GraphwriterError."""
+    try:
+        yield
+    except GraphwriterError as error:
+        if logs.is_json():
+            logs.log.critical("%s", error, extra={"exit_code": exit_code(error)})
+        else:
+            click.echo(f"graphwriter: {error}", err=True)
+        sys.exit(exit_code(error))
+    except BrokenPipeError:
+        sys.exit(0)  # the reader of our output, such as head, has closed it
 
-    def __enter__(self) -> None:
+
+def _time(_context: object, _parameter: object, value: str | None) -> datetime | None:
+    if value is None:
         return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        text = f"{value!r} is not a time such as 2024-05-01 or 2024-05-01T10:00:00Z"
+        raise click.BadParameter(text) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, GraphwriterError):
-            if logs.is_json():
-                logs.log.critical("%s", error, extra={"exit_code": exit_code(error)})
-            else:
-                click.echo(f"graphwriter: {error}", err=True)
-            sys.exit(exit_code(error))
-        if isinstance(error, BrokenPipeError):
-            sys.exit(0)  # the reader of our output, such as head, has seen enough
+
+_SELECTION = (
+    click.option(
+        "--all", "every", is_flag=True, help="All posts, also those without forward or reply."
+    ),
+    click.option(
+        "--since", callback=_time, metavar="TIME", help="Only posts of this time or later."
+    ),
+    click.option(
+        "--channel",
+        "channels",
+        multiple=True,
+        metavar="ID",
+        help="Only posts of this chat: its marked Telegram id or its channel_id. Repeatable.",
+    ),
+    click.option("--sql", type=Path, metavar="FILE", help="Your own query, see docs/backfill.md."),
+    click.option(
+        "--nulls-clear", is_flag=True, help="An all-null facet clears the one in the graph."
+    ),
+    click.option("--as-tenant", metavar="NAME", help="The tenant_id of rows without one."),
+)
+
+
+def selected(function: F) -> F:
+    """Give a command the options that select posts; `selection` reads them."""
+    for option in reversed(_SELECTION):
+        function = option(function)
+    return function
+
+
+def selection(config: Config, options: dict[str, Any], *, every: bool = False) -> Selection:
+    """Return the selected posts, and remove those options from `options`.
+
+    Args:
+        every: also posts without forward or reply, whatever the options are.
+
+    Raises:
+        ConfigError: the file of --sql cannot be read.
+    """
+    from graphwriter.database import Selection
+
+    file = options.pop("sql")
+    sql = _query(file)
+    linked = not (options.pop("every") or every or sql)
+    return Selection(
+        sql=sql,
+        linked=linked,
+        since=options.pop("since"),
+        channels=options.pop("channels"),
+        tenant=options.pop("as_tenant") or config.tenant or Selection.tenant,
+        nulls_clear=options.pop("nulls_clear"),
+        file=None if file is None else str(file),
+    )
+
+
+def _query(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--sql {file}: {error}") from None

@@ -1,4 +1,4 @@
-"""How commands print: a table for people, a JSON line a row for programs."""
+"""How commands print: tables and progress for people, JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import logging
 import shutil
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self, TypeVar
 
 import click
 import orjson
 
-from graphwriter.text import counted as counted
-from graphwriter.text import plain as plain
+from graphwriter.text import plain, rate, remaining
 
 T = TypeVar("T")
-TOLD_EVERY = 30.0  # seconds between two lines about what is being done, where there is no terminal
+LINE_INTERVAL = 10.0  # seconds between two lines of progress without a terminal
 
-as_json = click.option("--json", is_flag=True, help="Print JSON, a line a row.")
+as_json = click.option("--json", is_flag=True, help="Print JSON, one line per row.")
 
 
 def echo_json(value: Any) -> None:
-    """Print `value` as one line of JSON; what JSON cannot hold is printed as text."""
+    """Print `value` as one line of JSON; other types are printed as text."""
     click.echo(orjson.dumps(value, default=str).decode())
 
 
@@ -34,10 +32,10 @@ def table(
     *,
     whole: bool = True,
 ) -> None:
-    """Print rows under their columns, folded to the terminal's width; `empty` where there are none.
+    """Print rows below their columns, folded to the terminal's width; `empty` without rows.
 
-    Where they need not be `whole` a row is a line, and what is too long for it is cut.
-    Whatever came from outside is printed as text: no markup, no control characters.
+    If they need not be `whole` a row is one line, and longer cells are cut. Cells are printed as
+    plain text: no markup, no control characters.
     """
     from rich.console import Console
     from rich.table import Table
@@ -48,7 +46,7 @@ def table(
         return
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        numeric = all(_digits(row[columns.index(name)]) for row in rows)
+        numeric = all(_is_number(row[columns.index(name)]) for row in rows)
         shown.add_column(
             name,
             justify="right" if numeric else "left",
@@ -61,103 +59,93 @@ def table(
 
 
 def folded(text: str, indent: str = "") -> str:
-    """Return `text` in lines of the terminal's width, those after the first indented."""
+    """Return `text` in lines of the terminal's width; all but the first are indented."""
     width = shutil.get_terminal_size().columns
     return textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
-def _digits(cell: Any) -> bool:
+def _is_number(cell: Any) -> bool:
     return str(cell).replace(",", "").replace(".", "").isdigit()
 
 
 def utc(seconds: float) -> str:
-    """Return a time of seconds since 1970 as people read it."""
+    """Return a time in seconds since 1970 for people."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
 
 
-def progress(items: Iterable[T], doing: str, every: int = 100) -> Iterator[T]:
-    """Yield `items`, and show on a terminal how many there were, anew after `every`."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn
+class Progress:
+    """Shows the progress of long work on standard error, inside `with`.
 
-    columns = SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f}")
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield from items
-        return
-    with Progress(*columns, console=console, transient=True) as shown:
-        task = shown.add_task(doing, total=None)
+    On a terminal one line is updated, with a bar if the total is known. Without a terminal a line
+    is printed every ten seconds, or with `log` logged. Rate and remaining time count from the first
+    `update`, which may come in the middle of resumed work.
+    """
+
+    def __init__(
+        self, doing: str, noun: str = "", *, log: bool = False, quiet: bool = False
+    ) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        console = Console(stderr=True)
+        self._terminal = console.is_terminal
+        self._doing, self._noun, self._log, self._quiet = doing, noun, log, quiet
+        self._start: tuple[float, int] | None = None
+        self._printed = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[text]}"),
+            console=console,
+            transient=True,
+            disable=not self._terminal,
+        )
+        self._task = self._bar.add_task(doing, total=None, text="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.stop()
+
+    def update(self, done: int, total: int | None = None) -> None:
+        """Show how many are done, of how many."""
+        now = time.monotonic()
+        self._start = self._start or (now, done)
+        seconds, since = now - self._start[0], done - self._start[1]
+        text = _progress_text(done, total, since / seconds if seconds else 0.0, self._noun)
+        self._bar.update(self._task, completed=done, total=total, text=text)
+        self._line(f"{self._doing} {text}")
+
+    def show(self, text: str) -> None:
+        """Show what is being done, in words."""
+        self._bar.update(self._task, description=plain(text))
+        self._line(plain(text))
+
+    def _line(self, text: str) -> None:
+        if self._terminal or self._quiet or time.monotonic() - self._printed < LINE_INTERVAL:
+            return
+        self._printed = time.monotonic()
+        if self._log:
+            logging.getLogger("graphwriter").info("%s", text)
+        else:
+            click.echo(text, err=True)
+
+
+def counting(items: Iterable[T], doing: str, every: int = 100) -> Iterator[T]:
+    """Yield `items`, and show on a terminal how many there were, after each `every`."""
+    with Progress(doing, quiet=True) as progress:
         for number, item in enumerate(items, 1):
             if number % every == 0:
-                shown.update(task, completed=number)
+                progress.update(number)
             yield item
 
 
-@contextmanager
-def telling() -> Iterator[Callable[[str], None]]:
-    """Give a function that says what is being done: in one line, or now and then in the log."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if console.is_terminal:
-        with console.status("starting") as shown:
-            yield lambda text: shown.update(plain(text))
-        return
-    last = -TOLD_EVERY
-
-    def say(text: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= TOLD_EVERY:
-            last = time.monotonic()
-            logging.getLogger("graphwriter").info("%s", plain(text))
-
-    yield say
-
-
-@contextmanager
-def meter(doing: str, noun: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far something long is: a bar on a terminal, else a line every 10 s.
-
-    Yields a function that takes how many `noun`s are done, and of how many. Rate and time left are
-    those since its first call, which may come in the midst of the work.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    console = Console(stderr=True)
-    began: tuple[float, int] | None = None
-    said = time.monotonic()
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[told]}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task(doing, total=None, told="")
-
-        def tell(done: int, total: int) -> None:
-            nonlocal began, said
-            now = time.monotonic()
-            began = began or (now, done)
-            told = _told(done, total, now - began[0], done - began[1], noun)
-            bar.update(task, completed=done, total=total, told=told)
-            if not console.is_terminal and now - said >= LINE:
-                said = now
-                click.echo(f"{doing} {told}", err=True)
-
-        yield tell
-
-
-LINE = 10.0  # seconds between lines where there is no terminal
-
-
-def _told(done: int, total: int, seconds: float, since: int, noun: str) -> str:
-    rate = since / seconds if seconds > 0 else 0
+def _progress_text(done: int, total: int | None, per_second: float, noun: str) -> str:
+    if total is None:
+        return f"{done:,}"
     text = f"{done:,} of {max(total, done):,} {noun}s"
-    if rate:
-        left = int(max(0, total - done) / rate)
-        text += f", {rate:,.0f}/s, {left // 3600}:{left % 3600 // 60:02}:{left % 60:02} left"
+    if per_second:
+        text += f", {rate(per_second)}, {remaining(max(0, total - done) / per_second)} left"
     return text

@@ -1,4 +1,4 @@
-"""graphwriter plan: what a rate and a retention take in machines, memory and disk."""
+"""graphwriter plan: machines, memory and disk for a rate and a retention."""
 
 from __future__ import annotations
 
@@ -9,36 +9,45 @@ import click
 
 from graphwriter.cli.options import CONTEXT, reported
 from graphwriter.cli.output import as_json, echo_json, folded, table
+from graphwriter.text import age, counted, size
 
-NEAR = 0.5  # share of what there is from which the next step is worth a thought
+NEAR = 0.5  # utilisation from which on the next step is shown
 
 
 @click.command("plan", context_settings=CONTEXT)
-@click.option("--rate", required=True, metavar="NUMBER", help="Events a second, at the peak.")
-@click.option("--retention", required=True, metavar="TIME", help="How long posts stay, as 30d.")
+@click.option("--rate", required=True, metavar="NUMBER", help="Events per second at the peak.")
 @click.option(
-    "--outage", default="1h", metavar="TIME", help="Longest time without Neo4j to hold. [1h]"
+    "--retention", required=True, metavar="TIME", help="How long posts are kept, such as 30d."
 )
-@click.option("--event-bytes", metavar="SIZE", help="An event as JSON. [as measured]")
-@click.option("--cores", default="2", metavar="NUMBER", help="Cores of a machine of workers. [2]")
-@click.option("--neo4j-memory", default="64g", metavar="SIZE", help="Neo4j's machine. [64g]")
-@click.option("--neo4j-heap", default="8g", metavar="SIZE", help="Of it, Neo4j's heap. [8g]")
-@click.option("--neo4j-disk", default="2t", metavar="SIZE", help="Neo4j's disk. [2t]")
-@click.option("--redis-memory", default="16g", metavar="SIZE", help="Redis's maxmemory. [16g]")
+@click.option(
+    "--outage", default="1h", metavar="TIME", help="Longest outage of Neo4j to survive. [1h]"
+)
+@click.option("--event-bytes", metavar="SIZE", help="Size of an event as JSON. [as measured]")
+@click.option(
+    "--cores", default="2", metavar="NUMBER", help="Cores of each machine with workers. [2]"
+)
+@click.option(
+    "--neo4j-memory", default="64g", metavar="SIZE", help="Memory of Neo4j's machine. [64g]"
+)
+@click.option(
+    "--neo4j-heap", default="8g", metavar="SIZE", help="Part of it for Neo4j's heap. [8g]"
+)
+@click.option("--neo4j-disk", default="2t", metavar="SIZE", help="Disk of Neo4j's machine. [2t]")
+@click.option("--redis-memory", default="16g", metavar="SIZE", help="maxmemory of Redis. [16g]")
 @click.option(
     "--measured",
     multiple=True,
     metavar="FILE",
-    help="bench/results/pipeline.json of your machine; growth.json and memory.json may follow.",
+    help="Results of your machine: bench/results/pipeline.json, growth.json, memory.json.",
 )
 @as_json
 def command(
     rate: str, retention: str, outage: str, event_bytes: str | None, json: bool, **given: Any
 ) -> None:
-    """Reckon workers, machines, memory and disk from measured figures.
+    """Calculate workers, machines, memory and disk from measured figures.
 
-    Says which resource ends first, what to do then, and how far the answer lies from what was
-    measured. Without --measured the figures are those of docs/capacity.md.
+    Shows the first bottleneck, the next step for it, and how far the plan is from what was
+    measured. Without --measured it uses the figures of docs/capacity.md.
     """
     from graphwriter import plan
 
@@ -75,7 +84,7 @@ def _improved(measured: Any, file: Path) -> Any:
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from None
     except orjson.JSONDecodeError as error:
-        raise ConfigError(f"{file} is no JSON: {error}") from None
+        raise ConfigError(f"{file} is not JSON: {error}") from None
     except ConfigError as error:
         raise ConfigError(f"{file} {error}") from None
 
@@ -83,58 +92,47 @@ def _improved(measured: Any, file: Path) -> Any:
 def _show(answer: Any) -> None:
     first = answer.resources[0]
     click.echo(folded(f"workers: {answer.workers}, on {_machines(answer)}"))
-    click.echo(f"memory of all workers: {_amount(answer.worker_memory, 'bytes')}")
+    click.echo(f"memory of all workers: {size(answer.worker_memory)}")
     click.echo(f"posts kept: {answer.posts:,}")
-    after = (
-        "never: Neo4j gains nothing on it" if answer.catch_up is None else _time(answer.catch_up)
-    )
-    click.echo(f"an outage's backlog is written after: {after}")
-    click.echo(f"page cache that holds the whole store: {_amount(answer.page_cache_best, 'bytes')}")
+    after = "never: Neo4j is not faster" if answer.catch_up is None else age(answer.catch_up)
+    click.echo(f"time to drain the backlog of an outage: {after}")
+    click.echo(f"page cache for the whole store: {size(answer.page_cache_best)}")
     click.echo()
     table(
         ["resource", "needed", "of", "%"],
         [
             [
-                one.name,
-                _amount(one.needed, one.unit),
-                _amount(one.limit, one.unit),
-                f"{one.share:.1%}",
+                resource.name,
+                _amount(resource.needed, resource.unit),
+                _amount(resource.limit, resource.unit),
+                f"{resource.share:.1%}",
             ]
-            for one in answer.resources
+            for resource in answer.resources
         ],
     )
-    click.echo(f"\n{_ends(first)}\n\nHow sure:")
+    click.echo(f"\n{_ends(first)}\n\nHow certain:")
     for line in answer.sureness:
         click.echo(folded(f"- {line}", "  "))
 
 
 def _ends(first: Any) -> str:
     if first.share > 1:
-        return f"{first.name} does not suffice.\n" + folded(f"Next step: {first.next_step}.")
-    ends = f"{first.name} ends first, at {1 / first.share:,.1f} times this."
+        return f"{first.name}: not enough.\n" + folded(f"Next step: {first.next_step}.")
+    ends = f"First bottleneck: {first.name}, at {1 / first.share:,.1f} times this load."
     if first.share < NEAR:
-        return f"{ends}\nNothing has to be done for it now."
+        return f"{ends}\nNothing has to be done now."
     return f"{ends}\n" + folded(f"Next step then: {first.next_step}.")
 
 
 def _machines(answer: Any) -> str:
     many = answer.worker_machines
-    apart = f"{many} machine{'s'[: many > 1]}, beside one for Neo4j and one for Redis"
-    return f"{apart} (or one machine with memory and disk for all)" if answer.one_machine else apart
+    apart = f"{counted(many, 'machine')}, plus one for Neo4j and one for Redis"
+    return (
+        f"{apart} (or one machine with the memory and disk for all)"
+        if answer.one_machine
+        else apart
+    )
 
 
 def _amount(number: float, unit: str) -> str:
-    if unit != "bytes":
-        return f"{number:,.0f} {unit}"
-    for name in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{number:,.1f} {name}"
-        number /= 1024
-    return f"{number:,.1f} TiB"
-
-
-def _time(seconds: float) -> str:
-    for name, long in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= long:
-            return f"{seconds / long:.1f} {name}"
-    return f"{seconds:.0f} s"
+    return size(number) if unit == "bytes" else f"{number:,.0f} {unit}"

@@ -1,14 +1,18 @@
-"""graphwriter publish: events that are ready already, from a file into the stream."""
+"""graphwriter publish: add events from a file to the stream; also the sending of `import`."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import click
 
 from graphwriter.cli.options import CONTEXT, settings
-from graphwriter.cli.sending import send
+from graphwriter.cli.output import counting
 from graphwriter.config import Config
+from graphwriter.errors import EXIT_FAILED
+from graphwriter.text import counted
 
 
 @click.command("publish", context_settings=CONTEXT)
@@ -17,9 +21,9 @@ from graphwriter.config import Config
 def command(config: Config, file: str) -> None:
     """Add every line of FILE to the stream as one event; FILE may be gzipped, - is standard input.
 
-    The first line has to be a JSON object, so that a file of another kind is not sent by mistake.
-    The others are not looked into: what is no event ends as a dead letter, with its reason. Sending
-    a file twice does no harm.
+    The first line must be a JSON object, so that a wrong file is not sent by mistake. The other
+    lines are not checked: an invalid event becomes a dead letter with a reason. Publishing a file
+    twice changes nothing.
     """
     from graphwriter.producers import lines
 
@@ -33,3 +37,22 @@ def _checked(lines: Iterable[bytes], file: str) -> Iterator[bytes]:
         if number == 0:
             check_first(line, file)
         yield line
+
+
+def send(config: Config, events: Iterable[Any], doing: str) -> None:
+    """Publish `events` and print how many; `doing` describes the progress. Ctrl-C ends it."""
+    from graphwriter.producers.publisher import EventPublisher
+
+    try:
+        with EventPublisher(config.redis_url, config.stream) as publisher:
+            for event in counting(events, doing):
+                publisher.publish(event)
+    except KeyboardInterrupt:
+        sent = counted(publisher.published, "event")
+        click.echo(
+            f"graphwriter: stopped; {sent} published to {config.stream}. Publishing them again "
+            "changes nothing",
+            err=True,
+        )
+        sys.exit(EXIT_FAILED)
+    click.echo(f"published {counted(publisher.published, 'event')} to {config.stream}")

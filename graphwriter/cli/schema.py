@@ -1,4 +1,4 @@
-"""graphwriter schema: the graph's constraints and the event's JSON Schema."""
+"""graphwriter schema: the constraints of the graph and the JSON Schema of the event."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def command() -> None:
 @command.command("apply", context_settings=CONTEXT)
 @settings(*NEO4J)
 def apply(config: Config) -> None:
-    """Create the constraints that are missing. Safe at any time, also from several places."""
+    """Create the missing constraints. Idempotent, and safe at any time from several places."""
     from graphwriter.graph import connect, schema
 
     with connect(config) as graph:
@@ -34,10 +34,10 @@ def apply(config: Config) -> None:
 @as_json
 @settings(*NEO4J)
 def check(config: Config, json: bool) -> None:
-    """Say which constraints are there, and what is in the way.
+    """Show which constraints exist, and what blocks the others.
 
-    Duplicates are shown by the query that is printed, and merged by `verify graph --repair`. The
-    exit code is 1 if a constraint is missing.
+    The printed query shows duplicates, and `verify graph --repair` merges them. The exit code is 1
+    if a constraint is missing.
     """
     from graphwriter.graph import connect, duplicates, schema
 
@@ -60,36 +60,36 @@ def check(config: Config, json: bool) -> None:
             echo_json(row)
     else:
         table(
-            ["constraint", "on", "there", "duplicates"],
+            ["constraint", "on", "exists", "duplicates"],
             [
                 [r["constraint"], r["on"], "yes" if r["there"] else "no", f"{r['duplicates']:,}"]
                 for r in rows
             ],
         )
         for row in rows:
-            _way(row)
+            _show_obstacles(row)
     sys.exit(EXIT_FAILED if missing else 0)
 
 
-def _way(row: dict[str, Any]) -> None:
-    """Say what to do about a constraint that is missing."""
+def _show_obstacles(row: dict[str, Any]) -> None:
+    """Print how to create a missing constraint."""
     if row["there"]:
         return
     click.echo(f"{row['constraint']} is missing: run `graphwriter schema apply`")
     for statement in row["in_the_way"]:
         click.echo(f"  after this, in cypher-shell: {statement}")
     if row["duplicates"]:
-        click.echo("  after `graphwriter verify graph --repair`, which merges what is there twice:")
+        click.echo("  after `graphwriter verify graph --repair`, which merges the duplicates:")
         click.echo(f"  {row['query']}")
 
 
 @command.command("adopt", context_settings=CONTEXT)
 @settings(*NEO4J)
 def adopt(config: Config) -> None:
-    """Take over (:Post {post_id}) nodes that another service made.
+    """Adopt (:Post {post_id}) nodes of another service.
 
-    Those that carry tg_channel_id and telegram_message_id are adopted now, the others when an
-    event for their post_id arrives.
+    Posts with tg_channel_id and telegram_message_id are adopted now, the others when an event with
+    their post_id arrives.
     """
     from graphwriter.graph import connect, schema
 
@@ -97,14 +97,14 @@ def adopt(config: Config) -> None:
         graph.check()
         schema.apply(graph)
         adopted, left = schema.adopt(graph)
-    click.echo(f"adopted {adopted:,}, left for their events: {left:,}")
+    click.echo(f"adopted {adopted:,}, waiting for their events: {left:,}")
 
 
 @command.command("event", context_settings=CONTEXT)
 def event() -> None:
     """Print the JSON Schema of an event.
 
-    It is that of the object in the field `data`, for producers in other languages.
+    It describes the object in the field `data`, for producers in other languages.
     """
     from graphwriter.events import wire
 

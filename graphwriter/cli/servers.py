@@ -1,4 +1,4 @@
-"""The servers a pool on one machine needs: those that are named, else embedded ones."""
+"""The servers that a pool on one machine needs: the configured ones, else embedded ones."""
 
 from __future__ import annotations
 
@@ -17,46 +17,45 @@ if TYPE_CHECKING:
     from graphwriter.embedded.service import Service
 
 
-AGAIN, WITHIN = 3, 600.0  # ends that are mended by starting again, and the seconds they are counted
+RESTARTS, RESTART_PERIOD = 3, 600.0  # restarts of exited servers, and the seconds they count
 
 
 class Servers:
-    """The embedded ones of them, and the variables that name them."""
+    """The embedded servers that were started, and the variables with their addresses."""
 
     def __init__(self) -> None:
         self.variables: dict[str, str] = {}
         self.services: list[Service] = []
-        self._ends: list[float] = []
+        self._exits: list[float] = []
 
     def revive(self) -> None:
-        """Start those again that have ended, on their ports, so that workers find them.
+        """Restart servers that have exited, on their ports, so that workers find them.
 
         Raises:
-            Unavailable: one does not come up, or they end too often.
+            Unavailable: a server does not start, or servers exit too often.
         """
         for service in self.services:
             if service.running:
                 continue
             now = time.monotonic()
-            self._ends = [*(end for end in self._ends if now - end < WITHIN), now]
-            if len(self._ends) > AGAIN:
-                raise Unavailable(f"{service.name} has ended again: see {service.log}")
-            click.echo(f"{service.name} has ended: starting it again on port {service.port}")
+            self._exits = [*(then for then in self._exits if now - then < RESTART_PERIOD), now]
+            if len(self._exits) > RESTARTS:
+                raise Unavailable(f"{service.name} has exited again: see {service.log}")
+            click.echo(f"{service.name} has exited: restarting it on port {service.port}")
             service.start()
-            click.echo(f"{service.name} is back on port {service.port}")
+            click.echo(f"{service.name} runs again on port {service.port}")
 
 
 @contextmanager
 def running(data: Path | None, environ: Mapping[str, str], heap: str = "512m") -> Iterator[Servers]:
-    """Start what REDIS_URL and NEO4J_URI of `environ` do not name, with its data in `data`.
+    """Start a server for each of REDIS_URL and NEO4J_URI that is not in `environ`.
 
-    None is a directory of the user's own, which is looked for only if something is to be started.
-    Yields what was started; stops it in the end. Blocks for some seconds, the first time until
-    Neo4j's jars are fetched.
+    Their data is in `data`; None is the user's data directory. Yields the started servers and stops
+    them at the end. Blocks for some seconds, the first time until Neo4j's jars are downloaded.
 
     Raises:
         ConfigError: `data` cannot be used, or NEO4J_PASSWORD is set without NEO4J_URI.
-        Unavailable: a server did not come up, or the extra `embedded` is not installed.
+        Unavailable: a server did not start, or the extra `embedded` is not installed.
         NameTaken: other servers use `data`.
     """
     with ExitStack() as stack:
@@ -76,7 +75,7 @@ def running(data: Path | None, environ: Mapping[str, str], heap: str = "512m") -
             from graphwriter.embedded.neo4j import LATEST
 
             data = _usable(data)
-            jars.classpath(LATEST, progress=_fetching)
+            jars.classpath(LATEST, progress=_downloading)
             click.echo("Neo4j    starting …")
             neo4j = stack.enter_context(Neo4j(data=data / "neo4j", heap=heap))
             servers.services.append(neo4j)
@@ -86,7 +85,7 @@ def running(data: Path | None, environ: Mapping[str, str], heap: str = "512m") -
 
 
 def data_directory() -> Path:
-    """Return where embedded servers keep their data unless told otherwise."""
+    """Return the default data directory of embedded servers."""
     from graphwriter.embedded.service import needs
 
     path: Path = needs("platformdirs").user_data_path("graphwriter")
@@ -94,7 +93,7 @@ def data_directory() -> Path:
 
 
 def _usable(data: Path | None) -> Path:
-    """Return the directory for data, made if missing. Raises ConfigError if it cannot be used."""
+    """Return the data directory, created if missing. Raises ConfigError if it cannot be used."""
     data = data_directory() if data is None else data
     try:
         data.mkdir(parents=True, exist_ok=True)
@@ -103,10 +102,10 @@ def _usable(data: Path | None) -> Path:
     except OSError as error:
         raise ConfigError(f"--data {data}: {error.strerror}") from None
     if not os.access(data, os.W_OK | os.X_OK):
-        raise ConfigError(f"--data {data}: we may not write to it")
+        raise ConfigError(f"--data {data}: our account cannot write to it")
     return data
 
 
-def _fetching(done: int, total: int, size: int) -> None:
+def _downloading(done: int, total: int, size: int) -> None:
     if done % 20 == 0 or done == total:
-        click.echo(f"Neo4j    fetching its jars, once: {done}/{total}, {size / 1e6:.0f} MB")
+        click.echo(f"Neo4j    downloading its jars, once: {done}/{total}, {size / 1e6:.0f} MB")

@@ -1,4 +1,4 @@
-"""graphwriter status: one look at the pipeline, or a screen that follows it."""
+"""graphwriter status: the state of the pipeline, once or continuously."""
 
 from __future__ import annotations
 
@@ -10,135 +10,141 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, settings
-from graphwriter.cli.output import as_json, counted, echo_json, folded, plain, table
+from graphwriter.cli.output import as_json, echo_json, folded, table
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError, Unavailable
-from graphwriter.text import age
+from graphwriter.text import age, counted, percentiles, plain, rate
 
 if TYPE_CHECKING:  # the drivers are not needed for --help
-    from graphwriter.status import Base, Pipeline, Server, Summary, Worker
+    from graphwriter.status import GraphStatus, Pipeline, Server, Summary, Worker
 
-EVERY = 2.0  # seconds between two looks of --watch
+WATCH_INTERVAL = 2.0  # seconds between two readings of --watch
 INDENT = 9  # columns of a line's name
+OTHER_CONSUMERS = 10  # consumers of other machines that are shown
 
 
 @click.command("status", context_settings=CONTEXT)
-@click.option("--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh every two seconds, until Ctrl-C.")
 @as_json
 @settings(*REDIS, *NEO4J, "run_dir")
 def command(config: Config, watch: bool, json: bool) -> None:
-    """Show the stream, the workers of this machine, the dead letters and the servers.
+    """Show the stream, the workers of this machine, dead letters and servers.
 
-    A worker that was killed, or gave up, is shown as ended until one of its name starts again.
+    A worker that was killed or has exited is shown as ended until a worker of its name starts.
     """
     from graphwriter import status
     from graphwriter.graph import connect
-    from graphwriter.status import Trend, told
 
-    trend = Trend()
+    trend = status.Trend()
     until = suppress(KeyboardInterrupt) if watch else nullcontext()
-    with until, connect(config, timeout=status.BUSY, retry=0.0, patience=status.PATIENCE) as graph:
-        looker = status.Looker(config, graph)
-        for first in _looks(watch):
-            pipeline, base = looker.pipeline(), looker.base()
+    connected = connect(config, timeout=status.NEO4J_TIMEOUT, retry=0.0, patience=status.PATIENCE)
+    with until, connected as graph:
+        reader = status.StatusReader(config, graph)
+        for first in _readings(watch):
+            pipeline, graph_status = reader.pipeline(), reader.graph_status()
             summary = trend.add(pipeline)
             if json:
-                echo_json(told(pipeline, base, summary))
+                echo_json(status.as_json(pipeline, graph_status, summary))
             else:
                 if watch:
                     click.clear()
-                _show(pipeline, base, summary)
+                _show(pipeline, graph_status, summary)
             if first and not watch and not pipeline.redis.up:
                 kind = ConfigError if pipeline.redis.refused else Unavailable
                 raise kind(str(pipeline.redis.error))
 
 
-def _looks(watch: bool) -> Iterator[bool]:
+def _readings(watch: bool) -> Iterator[bool]:
     yield True
     while watch:
-        time.sleep(EVERY)
+        time.sleep(WATCH_INTERVAL)
         yield False
 
 
-def _show(told: Pipeline, base: Base, summary: Summary) -> None:
-    for name, text in _lines(told, base, summary):
+def _show(pipeline: Pipeline, graph: GraphStatus, summary: Summary) -> None:
+    for name, text in _lines(pipeline, graph, summary):
         click.echo(folded(f"{name:<{INDENT}}{plain(text)}", " " * INDENT))
     click.echo()
-    away = told.redis.error, base.neo4j.error
+    server_errors = pipeline.redis.error, graph.neo4j.error
     table(
         ["worker", "rate/s", "written", "unchanged", "dead", "pending", "doing"],
         [
-            [w.consumer, f"{w.rate:,.0f}", *_counted(w), _number(w.pending), _doing(w, away)]
-            for w in told.workers
+            [
+                worker.consumer,
+                f"{worker.rate:,.0f}",
+                *_counts(worker),
+                "" if worker.pending is None else f"{worker.pending:,}",
+                _doing(worker, server_errors),
+            ]
+            for worker in pipeline.workers
         ],
         empty="no worker on this machine (or another GRAPH_WRITER_RUN_DIR)",
     )
-    here = {worker.consumer for worker in told.workers}
-    if elsewhere := [one for one in told.consumers if one.name not in here]:
-        click.echo("\nconsumers that are no worker of this machine:")
-        for one in elsewhere[:10]:
-            seen = f"last seen {age(one.idle)} ago"
-            click.echo(f"  {plain(one.name)}: {one.pending:,} pending, {seen}")
+    here = {worker.consumer for worker in pipeline.workers}
+    if others := [consumer for consumer in pipeline.consumers if consumer.name not in here]:
+        click.echo("\nother consumers of the group:")
+        for consumer in others[:OTHER_CONSUMERS]:
+            seen = f"last seen {age(consumer.idle)} ago"
+            click.echo(f"  {plain(consumer.name)}: {consumer.pending:,} pending, {seen}")
 
 
-def _lines(told: Pipeline, base: Base, summary: Summary) -> Iterator[tuple[str, str]]:
+def _lines(pipeline: Pipeline, graph: GraphStatus, summary: Summary) -> Iterator[tuple[str, str]]:
     """Yield the lines above the workers, each with its name."""
-    if told.redis.up:
-        yield "stream", f"{told.stream}: {counted(told.length or 0, 'entry')}"
-        yield "group", _group(told)
-    came = "" if summary.incoming is None else f"in {summary.incoming:,.0f}/s, "
-    yield "rate", f"{came}out {told.rate:,.0f}/s"
-    if told.latency is not None:
-        half, most = age(told.latency.median), age(told.latency.p99)
-        yield "latency", f"half within {half} of XADD, 99 % within {most}; last five minutes"
-    if told.redis.up:
-        yield "dead", _dead(told)
-    yield "Redis", _server(told.redis)
-    yield "Neo4j", _server(base.neo4j)
-    if base.nodes:
-        waiting = base.nodes["Message"] - base.nodes["Post"]
-        links = sum(base.links.values())
-        known = f"{counted(base.nodes['Post'], 'post')}, {counted(links, 'link')}"
-        yield "graph", f"{known}, {waiting:,} not arrived yet"
+    if pipeline.redis.up:
+        yield "stream", f"{pipeline.stream}: {counted(pipeline.length or 0, 'entry')}"
+        yield "group", _group(pipeline)
+    incoming = "" if summary.incoming is None else f"in {rate(summary.incoming)}, "
+    yield "rate", f"{incoming}out {rate(pipeline.rate)}"
+    if (latency := pipeline.latency) is not None:
+        times = percentiles(latency.median, latency.p99)
+        yield "latency", f"{times} end to end, in the last five minutes"
+    if pipeline.redis.up:
+        yield "dead", _dead(pipeline)
+    yield "Redis", _server(pipeline.redis)
+    yield "Neo4j", _server(graph.neo4j)
+    if graph.nodes:
+        placeholders = graph.nodes["Message"] - graph.nodes["Post"]
+        links = counted(sum(graph.links.values()), "link")
+        posts = counted(graph.nodes["Post"], "post")
+        missing = f"{counted(placeholders, 'placeholder')} (referenced, not ingested yet)"
+        yield "graph", f"{posts}, {links}, {missing}"
 
 
-def _group(told: Pipeline) -> str:
-    if not told.group_exists:
-        return f"{told.group} is not there: no worker has started yet"
-    unread = "unknown" if told.unread is None else f"{told.unread:,}"
-    text = f"{told.group}: {unread} unread"
-    if told.oldest_unread is not None:
-        text += f" (oldest {age(told.oldest_unread)})"
-    text += f", {told.pending or 0:,} pending"
-    if told.oldest_pending is not None:
-        text += f" (oldest {age(told.oldest_pending)})"
+def _group(pipeline: Pipeline) -> str:
+    if not pipeline.group_exists:
+        return f"{pipeline.group} does not exist: no worker has started yet"
+    unread = "unknown" if pipeline.unread is None else f"{pipeline.unread:,}"
+    text = f"{pipeline.group}: {unread} unread"
+    if pipeline.oldest_unread is not None:
+        text += f" (oldest {age(pipeline.oldest_unread)})"
+    text += f", {pipeline.pending or 0:,} pending"
+    if pipeline.oldest_pending is not None:
+        text += f" (oldest {age(pipeline.oldest_pending)})"
     return text
 
 
-def _dead(told: Pipeline) -> str:
-    text = f"{counted(told.dead or 0, 'dead letter')}, {told.totals.lost:,} lost to trimming"
-    if told.trimmed_unread:
-        text += f", {told.trimmed_unread:,} more since the last read"
-    return f"{text}; see `graphwriter dead list`" if told.dead else text
+def _dead(pipeline: Pipeline) -> str:
+    text = (
+        f"{counted(pipeline.dead or 0, 'dead letter')}, {pipeline.totals.lost:,} lost to trimming"
+    )
+    if pipeline.trimmed_unread:
+        text += f", {pipeline.trimmed_unread:,} more since the last read"
+    return f"{text}; see `graphwriter dead list`" if pipeline.dead else text
 
 
 def _server(server: Server) -> str:
     if server.up:
         return f"{server.place} answers in {server.seconds * 1000:.1f} ms"
-    return f"{'REFUSES US' if server.refused else 'AWAY'}: {server.said}"
+    return f"{server.problem.upper()}: {server.reason}"
 
 
-def _counted(worker: Worker) -> list[str]:
+def _counts(worker: Worker) -> list[str]:
     counts: Any = worker.counts
     return [f"{getattr(counts, name):,}" for name in ("written", "unchanged", "dead")]
 
 
-def _number(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
-
-
-def _doing(worker: Worker, away: tuple[str | None, ...]) -> str:
-    """Return what a worker does; that a server is `away` is said above, once for all."""
+def _doing(worker: Worker, server_errors: tuple[str | None, ...]) -> str:
+    """Return what a worker does; errors of servers are shown above, once for all workers."""
     doing = worker.doing if worker.alive else "ended"
-    error = f": {worker.error}" if worker.error and worker.error not in away else ""
+    error = f": {worker.error}" if worker.error and worker.error not in server_errors else ""
     return f"{doing}, {age(worker.progress_age)} ago{error}"

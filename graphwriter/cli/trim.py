@@ -1,32 +1,33 @@
-"""graphwriter trim: give Redis its memory back, without losing anything."""
+"""graphwriter trim: free memory of Redis without losing entries."""
 
 from __future__ import annotations
 
 import click
 
 from graphwriter.cli.options import CONTEXT, REDIS, settings
-from graphwriter.cli.output import counted
 from graphwriter.config import Config
+from graphwriter.text import counted
 
 
 @click.command("trim", context_settings=CONTEXT)
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @settings(*REDIS)
 def command(config: Config, dry_run: bool) -> None:
     """Remove the entries that every consumer group has acknowledged.
 
-    What some group has not read or not acknowledged stays, however old. Redis removes whole nodes
-    of about a hundred entries, so a few acknowledged ones stay too.
+    Entries that some group has not read or not acknowledged stay, however old they are. Redis
+    removes whole nodes of about a hundred entries, so a few acknowledged entries stay too.
     """
-    from graphwriter.stream import Stream
+    from graphwriter.stream import connect, trim
 
-    stream = Stream(config.redis_url, config.stream, config.group, "")
-    oldest = stream.oldest_needed()
+    client, name = connect(config.redis_url, config.stream), config.stream
+    oldest = trim.oldest_needed(client, name)
     if oldest is None:
-        click.echo(f"{config.stream} has no consumer group: nobody has acknowledged anything")
+        click.echo(f"{name} has no consumer group: nothing is acknowledged")
         return
     if dry_run:
-        most = counted(stream.count_before(oldest), "entry")
-        click.echo(f"at most {most} could go: those before {oldest.decode()}")
+        number = counted(trim.count_before(client, name, oldest), "entry")
+        click.echo(f"would remove at most {number}, before {oldest.decode()}")
     else:
-        click.echo(f"removed {counted(stream.trim(oldest), 'entry')} before {oldest.decode()}")
+        number = counted(trim.trim(client, name, oldest), "entry")
+        click.echo(f"removed {number} before {oldest.decode()}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import signal
 import socket
 import stat
 import subprocess
@@ -21,15 +20,15 @@ import click
 
 from graphwriter import urls
 from graphwriter.cli.options import CONTEXT, REDIS, settings
-from graphwriter.cli.output import counted
 from graphwriter.config import Config, load
 from graphwriter.errors import EXIT_FAILED, EXIT_OK, Unavailable
+from graphwriter.text import counted
 
 if TYPE_CHECKING:  # the drivers are not needed for --help
     from graphwriter.worker.pool import Pool
 
-# Seconds without a worker until the pool is given up: supervisord's pauses are shorter.
-ALONE = 15.0
+# Seconds without a live worker until the pool is stopped; supervisord's pauses are shorter.
+NO_WORKER_TIME = 15.0
 
 
 @click.command("up", context_settings=CONTEXT)
@@ -37,84 +36,93 @@ ALONE = 15.0
     "--data",
     metavar="DIR",
     default=None,
-    help="Where embedded servers keep their data; default the user's data directory, such as "
+    help="Data of embedded servers; default the user's data directory, such as "
     "~/.local/share/graphwriter.",
 )
 @settings(*REDIS, "workers", "batch_size", "text", "run_dir", "exporter", "exporter_port")
 def command(config: Config, data: str | None) -> None:
     """Run a pool of workers until Ctrl-C or SIGTERM.
 
-    REDIS_URL and NEO4J_URI name the servers. One that is not set is started here, embedded, and
-    keeps its data and its port from one time to the next, also where it ends and is started again;
-    a line to paste says how other commands find it. The exit code is 1 when no worker is left.
+    REDIS_URL and NEO4J_URI name the servers. For one that is not set an embedded server is started,
+    which keeps its data and its port, also after a restart; a line to paste sets the addresses for
+    other commands. The exit code is 1 when no worker is left.
     """
     from graphwriter.cli import servers
     from graphwriter.worker import pool
 
-    _append()
+    _append_to_files()
     stop = _Stop()
     pool.check(config.directory())
     flags = _flags()
     where = Path(data) if data else None
-    with _openable() as unread, servers.running(where, {**os.environ, **flags}) as started:
+    with (
+        stop.signals,
+        _openable_output() as unread,
+        servers.running(where, {**os.environ, **flags}) as started,
+    ):
         if started.variables:
             click.echo(f"Data     {data or servers.data_directory()}")
-            said = " ".join(f"{name}={value}" for name, value in started.variables.items())
-            click.echo(f"For other commands:\n\n    export {said}\n")
+            text = " ".join(f"{name}={value}" for name, value in started.variables.items())
+            click.echo(f"For other commands:\n\n    export {text}\n")
         variables = flags | started.variables
         chosen = load({**os.environ, **variables})
         _apply_schema(chosen)
         workers = pool.Pool(chosen, chosen.directory(), variables)
-        _say_page(chosen)
-        shown = counted(chosen.workers, "worker")
-        click.echo(f"Pool     {shown}; see `graphwriter status`; Ctrl-C stops")
-        stop.at_once = False
-        if stop.asked:  # where what was imported just then has swallowed the exit
+        _print_page(chosen)
+        number = counted(chosen.workers, "worker")
+        click.echo(f"Pool     {number}; see `graphwriter status`; Ctrl-C stops")
+        stop.immediate = False
+        if stop.requested:  # an import that ran just then may have swallowed the exit
             sys.exit(EXIT_OK)
-        workers.start(stopping=lambda: stop.asked)
+        workers.start(stopping=lambda: stop.requested)
 
         def revive() -> None:
-            with stop.at_any_time():
+            with stop.immediately():
                 started.revive()
 
         try:
-            ended = watch(workers, lambda: stop.asked or unread(), revive)
+            ended = watch(workers, lambda: stop.requested or unread(), revive)
         finally:
-            click.echo("stopping: the batches in hand are finished first")
+            click.echo("stopping: the current batches are finished first")
             workers.stop()
-        if unread() and not stop.asked:
-            ended = "nobody reads standard output any more"
+        if unread() and not stop.requested:
+            ended = "the reader of standard output has closed it"
     if ended:
         click.echo(f"graphwriter: {ended}: see the lines above", err=True)
         sys.exit(EXIT_FAILED)
 
 
 class _Stop:
-    """Ctrl-C and SIGTERM: an end at once while servers start, later a wish that `watch` sees."""
+    """Ctrl-C and SIGTERM: exit immediately while servers start, later a request for `watch`."""
 
     def __init__(self) -> None:
-        self.asked, self.at_once = False, True
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
+        from graphwriter.worker.runtime import StopSignals
 
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-        if self.at_once:
-            os.write(2, b"stopping\n")  # echo may be in the midst of a line
+        self.immediate = True
+        self.signals = StopSignals(self._exit)
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal was received."""
+        return self.signals.received > 0
+
+    def _exit(self) -> None:
+        if self.immediate:
+            os.write(2, b"stopping\n")  # click.echo may be in the middle of a line
             sys.exit(EXIT_OK)
 
     @contextmanager
-    def at_any_time(self) -> Iterator[None]:
-        """End at once for a while."""
-        self.at_once = True
+    def immediately(self) -> Iterator[None]:
+        """Exit immediately on a signal inside this block."""
+        self.immediate = True
         try:
             yield
         finally:
-            self.at_once = False
+            self.immediate = False
 
 
-def _say_page(config: Config) -> None:
-    """Print where the page will be, unless another program has the port."""
+def _print_page(config: Config) -> None:
+    """Print the address of the status page, unless another program uses the port."""
     host, port = config.exporter_host, config.exporter_port
     if not (config.exporter and port):
         return
@@ -123,7 +131,7 @@ def _say_page(config: Config) -> None:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         click.echo(
-            f"graphwriter: no page: {host}:{port}: {error.strerror}; choose another "
+            f"graphwriter: no status page: {host}:{port}: {error.strerror}; choose another "
             "--exporter-port, or --no-exporter",
             err=True,
         )
@@ -131,11 +139,11 @@ def _say_page(config: Config) -> None:
         click.echo(f"Page     {urls.page(host, port)}")
 
 
-def _append() -> None:
-    """Make what we and supervisord write to one file come one after another.
+def _append_to_files() -> None:
+    """Open regular files on standard output and error in append mode.
 
-    supervisord opens /dev/stdout anew for the workers' lines. In a file that a shell opened for us
-    that is a second position: without O_APPEND each would write over what the other wrote.
+    supervisord opens /dev/stdout again for the workers' lines. For a file that is a second
+    position: without O_APPEND each process would overwrite the lines of the other.
     """
     for descriptor in (1, 2):
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -144,14 +152,14 @@ def _append() -> None:
 
 
 @contextmanager
-def _openable() -> Iterator[Callable[[], bool]]:
-    """Put a pipe before standard output and error where they cannot be opened by their names.
+def _openable_output() -> Iterator[Callable[[], bool]]:
+    """Replace standard output and error by a pipe to `cat` if they cannot be opened by name.
 
-    supervisord opens /dev/stdout anew for the workers' lines. That fails for a socket, as systemd's
-    journal is, and for a terminal or file of the user that we were before `sudo -u`. Before another
-    pipe too, whose reader (head, or a tee that Ctrl-C ended) may be gone before supervisord is.
+    supervisord opens /dev/stdout again for the workers' lines. That fails for a socket, such as
+    systemd's journal, and for a terminal or file of the original user after `sudo -u`. A pipe is
+    replaced too, since its reader (head, or a tee stopped by Ctrl-C) may exit before supervisord.
 
-    Yields a function that says whether nobody reads any more.
+    Yields a function that returns whether the readers have closed it.
     """
     closed = {
         number: os.dup(number) for number in (1, 2) if _piped(number) or not _can_open(number)
@@ -161,7 +169,7 @@ def _openable() -> Iterator[Callable[[], bool]]:
         return
     readers = select.poll()
     for kept in closed.values():
-        readers.register(kept, 0)  # for errors alone
+        readers.register(kept, 0)  # only errors
     drain = ["/bin/sh", "-c", "/bin/cat; exec /bin/cat > /dev/null"]
     copy = subprocess.Popen(drain, stdin=subprocess.PIPE, start_new_session=True)
     assert copy.stdin is not None
@@ -175,13 +183,13 @@ def _openable() -> Iterator[Callable[[], bool]]:
             os.dup2(kept, number)
             os.close(kept)
         with suppress(subprocess.TimeoutExpired):
-            copy.wait(5)  # for what the pipe still holds
+            copy.wait(5)  # until the pipe is empty
 
 
 def _piped(number: int) -> bool:
-    """Return whether it is the pipe that standard output is."""
-    ours, output = os.fstat(number), os.fstat(1)
-    return stat.S_ISFIFO(ours.st_mode) and os.path.samestat(ours, output)
+    """Return whether the descriptor is the same pipe as standard output."""
+    status, output = os.fstat(number), os.fstat(1)
+    return stat.S_ISFIFO(status.st_mode) and os.path.samestat(status, output)
 
 
 def _can_open(number: int) -> bool:
@@ -193,9 +201,9 @@ def _can_open(number: int) -> bool:
 
 
 def _apply_schema(config: Config) -> None:
-    """Make the constraints, so that the workers need not all try it at once.
+    """Create the constraints, so that the workers do not all try it at the same time.
 
-    Where Neo4j is away that is left to them: they wait for it.
+    If Neo4j does not answer the workers wait for it and create them.
     """
     from graphwriter.graph import connect, schema
 
@@ -210,25 +218,25 @@ def _apply_schema(config: Config) -> None:
 def watch(
     pool: Pool, stopping: Callable[[], bool], revive: Callable[[], None] = lambda: None
 ) -> str | None:
-    """Block until told to stop; return why the pool ended by itself, if it did.
+    """Block until `stopping`; return why the pool ended by itself, if it did.
 
-    `revive` is called again and again, to start what the workers need.
+    `revive` is called repeatedly, to restart servers that the workers need.
     """
     seen = time.monotonic()
     while not stopping():
         if not pool.running:
-            return "supervisord has ended"
+            return "supervisord has exited"
         if pool.alive:
             seen = time.monotonic()
-        elif time.monotonic() - seen > ALONE:
-            return f"no worker has been alive for {ALONE:.0f} s"
+        elif time.monotonic() - seen > NO_WORKER_TIME:
+            return f"no worker has been alive for {NO_WORKER_TIME:.0f} s"
         revive()
         time.sleep(0.2)
     return None
 
 
 def _flags() -> dict[str, str]:
-    """Return the variables that hand our flags on to the workers; no flag is a secret."""
+    """Return our flags as variables for the workers; no flag is a secret."""
     given = click.get_current_context().params
     variables = {
         setting.metadata["variable"]: str(given[setting.name])
@@ -236,5 +244,5 @@ def _flags() -> dict[str, str]:
         if given.get(setting.name) is not None
     }
     if "REDIS_URL" in variables:
-        variables["REDIS_URL_FILE"] = ""  # beside a URL it would be refused
+        variables["REDIS_URL_FILE"] = ""  # both together would be refused
     return variables

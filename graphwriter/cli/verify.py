@@ -1,36 +1,36 @@
-"""graphwriter verify: a source of truth held against the graph."""
+"""graphwriter verify: compare the graph with a source, and check its invariants."""
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, Group, settings
-from graphwriter.cli.output import as_json, counted, echo_json, folded, progress, table
-from graphwriter.cli.selection import selected, selection
+from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, Group, selected, selection, settings
+from graphwriter.cli.output import as_json, counting, echo_json, folded, table
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_DIFFERENT, EXIT_FAILED, EXIT_OK, GraphwriterError
+from graphwriter.text import counted
 
 if TYPE_CHECKING:  # the drivers are not needed for --help
-    from graphwriter.verify.audit import Audit, Report
+    from graphwriter.verify.audit import Audit, AuditReport
     from graphwriter.verify.sources import Source
+    from graphwriter.worker.runtime import StopSignals
 
 F = TypeVar("F", bound=Callable[..., Any])
-SHOWN = 3  # examples of a kind in the table; --json has all that are kept
+TABLE_EXAMPLES = 3  # of each kind; --json has all that are kept
 
 
 @click.group("verify", cls=Group, context_settings=CONTEXT)
 def command() -> None:
-    """Hold a source of truth against the graph, and mend what differs.
+    """Compare the graph with a source, and repair the differences.
 
-    Says, per kind, what is missing, wrong, too much, or of an older version, and what no graph may
-    hold, such as orphans and duplicates. Safe at any time, beside running workers, and to run
-    twice. Exit codes: 0 the graph is right (or was mended), 3 it differs, 1 not all could be looked
-    at, others nothing could.
+    Reports, by kind, what is missing, wrong, extra or outdated, and violations of invariants such
+    as orphans and duplicates. Safe at any time, next to running workers, and idempotent. Exit
+    codes: 0 the graph is right (or was repaired), 3 it differs, 1 not everything could be checked,
+    others: nothing could be checked.
     """
 
 
@@ -43,7 +43,7 @@ def audited(function: F) -> F:
             type=click.IntRange(0, 10_000),
             default=10,
             metavar="NUMBER",
-            help="Examples kept of each kind; default 10.",
+            help="Examples of each kind; default 10.",
         ),
         click.option(
             "--sample",
@@ -51,9 +51,9 @@ def audited(function: F) -> F:
             type=click.FloatRange(0, 1, min_open=True),
             default=1.0,
             metavar="SHARE",
-            help="Look at this share of posts and nodes only, such as 0.01, others each time.",
+            help="Check only this share of posts and nodes, such as 0.01, chosen at random.",
         ),
-        click.option("--repair", is_flag=True, help="Mend what differs."),
+        click.option("--repair", is_flag=True, help="Repair the differences."),
     ):
         function = option(function)
     return function
@@ -63,16 +63,17 @@ def audited(function: F) -> F:
 @audited
 @settings(*REDIS, *NEO4J, "tenant", "text")
 def stream(config: Config, **options: Any) -> None:
-    """Compare with the entries that the stream still holds.
+    """Compare with the entries that are still in the stream.
 
-    Those that the group has not read or not acknowledged are in flight, and not missed. An entry
-    that cannot be decoded ought to be a dead letter, and is reported on its own.
+    Unread and pending entries are in flight, and not a difference. An entry that cannot be decoded
+    should be a dead letter, and is counted separately.
     """
-    from graphwriter.stream import Stream
+    from graphwriter.stream import connect
     from graphwriter.verify.sources import StreamSource
 
-    found = Stream(config.redis_url, config.stream, config.group, "")
-    _run(config, StreamSource(found, config.tenant), **options)
+    client = connect(config.redis_url, config.stream)
+    source = StreamSource(client, config.stream, config.group, config.tenant)
+    _run(config, source, **options)
 
 
 @command.command("file", context_settings=CONTEXT)
@@ -80,10 +81,10 @@ def stream(config: Config, **options: Any) -> None:
 @audited
 @settings(*NEO4J, "tenant", "text")
 def file(config: Config, file: str, **options: Any) -> None:
-    """Compare with a file of events, one on a line.
+    """Compare with a file of events, one per line.
 
-    FILE is one that `publish` sends. It may be gzipped; - is standard input. What is on its way
-    through the stream counts as missing: wait until `status` shows nothing unread or pending.
+    FILE is a file for `publish`. It may be gzipped; - is standard input. Events that are still in
+    the stream count as missing: wait until `status` shows nothing unread or pending.
     """
     from graphwriter.verify.sources import FileSource
 
@@ -92,15 +93,14 @@ def file(config: Config, file: str, **options: Any) -> None:
 
 @command.command("desktop", context_settings=CONTEXT)
 @click.argument("file", metavar="FILE")
-@click.option("--as-tenant", default="desktop", metavar="NAME", help="As `import` was told.")
+@click.option("--as-tenant", default="desktop", metavar="NAME", help="As given to `import`.")
 @audited
 @settings(*NEO4J, "text")
 def desktop_(config: Config, file: str, as_tenant: str, **options: Any) -> None:
     """Compare with a Telegram Desktop export.
 
-    FILE is what `import desktop` sends. A post's time is when it was edited, else posted: where the
-    graph holds the same of another time all is well, and where it holds something else of a later
-    time, that is taken for newer.
+    FILE is a file for `import desktop`. The time of a post is its edit time, else its date. Equal
+    values with another time are right; different values with a later time count as newer.
     """
     from graphwriter.producers import desktop
     from graphwriter.verify.sources import export
@@ -110,13 +110,13 @@ def desktop_(config: Config, file: str, as_tenant: str, **options: Any) -> None:
 
 @command.command("telethon", context_settings=CONTEXT)
 @click.argument("file", metavar="FILE")
-@click.option("--as-tenant", default="telethon", metavar="NAME", help="As `import` was told.")
+@click.option("--as-tenant", default="telethon", metavar="NAME", help="As given to `import`.")
 @audited
 @settings(*NEO4J, "text")
 def telethon(config: Config, file: str, as_tenant: str, **options: Any) -> None:
     """Compare with a Telethon dump.
 
-    FILE is what `import telethon` sends. Times are compared as for `desktop`.
+    FILE is a file for `import telethon`. Times are compared as for `desktop`.
     """
     from graphwriter.producers.telethon import dump
     from graphwriter.verify.sources import export
@@ -131,8 +131,9 @@ def telethon(config: Config, file: str, as_tenant: str, **options: Any) -> None:
 def postgres(config: Config, **options: Any) -> None:
     """Compare with the posts of a PostgreSQL database.
 
-    They are what `backfill` writes: those that forward or reply, unless --all or another selection
-    is given. Times are compared as for `desktop`; a row's is its updated_at, else its posted_at.
+    The posts are those that `backfill` writes: with a forward or reply, unless --all or another
+    selection is given. Times are compared as for `desktop`; the time of a row is updated_at, else
+    posted_at.
     """
     from graphwriter.backfill.backfill import source
     from graphwriter.database import Database
@@ -149,9 +150,9 @@ def postgres(config: Config, **options: Any) -> None:
 @audited
 @settings(*NEO4J)
 def graph(config: Config, **options: Any) -> None:
-    """Look at the graph alone.
+    """Check only the graph.
 
-    Constraints, duplicates, orphans, versions, links nobody said.
+    Check constraints, duplicates, orphans, impossible versions and links without an event.
     """
     _run(config, None, **options)
 
@@ -166,13 +167,13 @@ def _run(
     json: bool,
     strict: bool = False,
 ) -> None:
-    """Audit, print the report, and exit; `strict`: what cannot be decoded was not looked at."""
+    """Audit, print the report, and exit; `strict`: undecodable events count as not checked."""
     from graphwriter.graph import connect
     from graphwriter.verify.audit import Audit
 
     failed: GraphwriterError | None = None
-    stop = _Stop()
-    with connect(config) as connected:
+    stopped = _stop_signals()
+    with stopped, connect(config) as connected:
         audit = Audit(connected, repair=repair, share=share, text=config.text, examples=examples)
         try:
             connected.check()
@@ -184,55 +185,53 @@ def _run(
     report = audit.report
     if report.counts or report.found:
         (_as_json if json else _as_table)(report, repair)
-    if stop.asked:  # the driver may have made an error of its own of it
-        click.echo("graphwriter: stopped; what was mended stays so", err=True)
+    if stopped.received:  # the driver may have turned the interrupt into its own error
+        click.echo("graphwriter: stopped; finished repairs stay", err=True)
         sys.exit(EXIT_FAILED)
     if failed is not None:
         raise failed
-    unseen = strict and report.counts["undecodable"]
-    sys.exit(EXIT_DIFFERENT if report.left else EXIT_FAILED if unseen else EXIT_OK)
+    unchecked = strict and report.counts["undecodable"]
+    sys.exit(EXIT_DIFFERENT if report.left else EXIT_FAILED if unchecked else EXIT_OK)
 
 
-class _Stop:
-    """Ends what runs by an exception on SIGINT and SIGTERM, and knows that it did."""
+def _stop_signals() -> StopSignals:
+    """Return a context in which the first SIGINT or SIGTERM raises KeyboardInterrupt."""
+    from graphwriter.worker.runtime import StopSignals
 
-    def __init__(self) -> None:
-        self.asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
-
-    def _ask(self, *_: object) -> None:
-        if not self.asked:
-            self.asked = True
+    def interrupt() -> None:
+        if signals.received == 1:
             raise KeyboardInterrupt
+
+    signals = StopSignals(interrupt)
+    return signals
 
 
 def _steps(audit: Audit, source: Source | None) -> None:
     audit.constraints()
     if source is not None:
-        audit.compare(source, progress(source, "comparing, event"))
-    for _ in progress(audit.scan(), "looking through the graph, page", every=1):
+        audit.compare(source, counting(source, "comparing, event"))
+    for _ in counting(audit.scan(), "scanning the graph, page", every=1):
         pass
     audit.report.complete = True
 
 
-def _as_json(report: Report, _repair: bool) -> None:
-    for kind, found in report.kinds.items():
-        examples = [{"where": one.where, "detail": one.detail} for one in found.examples]
-        echo_json({"kind": kind, "found": found.found, "left": found.left, "examples": examples})
+def _as_json(report: AuditReport, _repair: bool) -> None:
+    for kind, entry in report.kinds.items():
+        examples = [{"where": each.where, "detail": each.detail} for each in entry.examples]
+        echo_json({"kind": kind, "found": entry.found, "left": entry.left, "examples": examples})
     for note in report.notes:
         echo_json({"kind": "note", "note": note.kind, "where": note.where, "detail": note.detail})
-    ended = {
+    state = {
         "share": report.share,
         "by_key": report.compared,
         "complete": report.complete,
     }
     echo_json(
-        {"kind": "summary", "found": report.found, "left": report.left} | ended | report.counts
+        {"kind": "summary", "found": report.found, "left": report.left} | state | report.counts
     )
 
 
-def _as_table(report: Report, repair: bool) -> None:
+def _as_table(report: AuditReport, repair: bool) -> None:
     from graphwriter.verify.audit import KINDS
 
     rows = [
@@ -241,23 +240,23 @@ def _as_table(report: Report, repair: bool) -> None:
         if found.found
     ]
     if rows:
-        table(["difference", "found", *(["left"] if repair else []), "what it is"], rows)
+        table(["difference", "found", *(["left"] if repair else []), "meaning"], rows)
         click.echo()
         for kind, found in report.kinds.items():
-            for one in found.examples[:SHOWN]:
+            for one in found.examples[:TABLE_EXAMPLES]:
                 click.echo(folded(f"{kind} {one.where}: {one.detail}", "  "))
     for note in report.notes:
         click.echo(folded(f"{note.kind} {note.where}: {note.detail}", "  "))
-    for line in _told(report):
+    for line in _summary(report):
         click.echo(line)
     if report.found:
-        mended = f", {report.found - report.left:,} mended" if repair else ""
-        click.echo(f"{counted(report.found, 'difference')}{mended}")
+        repaired = f", {report.found - report.left:,} repaired" if repair else ""
+        click.echo(f"{counted(report.found, 'difference')}{repaired}")
     elif report.complete:
         click.echo("no difference")
 
 
-def _told(report: Report) -> list[str]:
+def _summary(report: AuditReport) -> list[str]:
     counts = report.counts
     lines = []
     if counts["events"]:
@@ -269,10 +268,10 @@ def _told(report: Report) -> list[str]:
     left_out = [
         f"{counts[key]:,} {text}"
         for key, text in (
-            ("in_flight", "on their way"),
+            ("in_flight", "in flight"),
             ("undecodable", "that cannot be decoded"),
             ("dead", "that are dead letters"),
-            ("taken", "whose post_id is another post's"),
+            ("taken", "whose post_id another address has"),
         )
         if counts[key]
     ]
@@ -282,12 +281,12 @@ def _told(report: Report) -> list[str]:
         more = "".join(
             f", {counted(counts[key], 'post')} {text}"
             for key, text in (
-                ("unversioned", "of which no event is known"),
+                ("unversioned", "without a known event"),
                 ("unadopted", "of another service without an address"),
             )
             if counts[key]
         )
-        lines.append(f"looked at {counted(counts['nodes'], 'node')}{more}")
+        lines.append(f"scanned {counted(counts['nodes'], 'node')}{more}")
     if report.share < 1:
         lines.append(f"a sample of about {report.share:.2%} of posts and nodes")
     if not report.compared:

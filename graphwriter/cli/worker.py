@@ -24,16 +24,16 @@ NAMES = tuple(
     envvar="GRAPH_WRITER_CONSUMER_NAME",
     default=None,
     metavar="NAME",
-    help="Name in the consumer group, the same at every start and no other's. "
-    "[GRAPH_WRITER_CONSUMER_NAME; default the host's name and -00]",
+    help="Name in the consumer group: unique, and the same at every start. "
+    "[GRAPH_WRITER_CONSUMER_NAME; default the host name and -00]",
 )
 @settings(*NAMES)
 def command(config: Config, consumer_name: str | None) -> None:
     """Write events from the stream to the graph, until SIGTERM.
 
-    The batch in hand is finished and acknowledged first. Servers that are away are waited for. The
-    passwords come from NEO4J_PASSWORD and REDIS_URL, or from the files that NEO4J_PASSWORD_FILE and
-    REDIS_URL_FILE name.
+    It finishes and acknowledges its batch first, and waits for servers that do not answer.
+    Passwords come from NEO4J_PASSWORD and REDIS_URL, or from the files in NEO4J_PASSWORD_FILE and
+    REDIS_URL_FILE. Tuning settings are in docs/settings.md.
     """
     from graphwriter.worker import process
 

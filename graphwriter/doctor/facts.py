@@ -1,56 +1,128 @@
-"""Collects what the checks look at, from here and from three servers at once.
+"""Reads the facts that the checks need, from this machine and from three servers in parallel.
 
 A fact is a value, or the error that came instead. Nothing is changed anywhere, no run directory is
-made, and every server has its time: what takes longer is left where it is.
+created, and each server has a time limit: facts that are not there by then are missing.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, overload
 from urllib.parse import urlsplit
 
 import msgspec
 
-from graphwriter import status
+from graphwriter import graph, status
 from graphwriter.config import Config
 from graphwriter.database.connection import Connection
 from graphwriter.errors import ConfigError, GraphwriterError, TooBig, Unavailable
 from graphwriter.graph import Graph, duplicates, schema
-from graphwriter.graph import connect as neo4j_connect
-from graphwriter.graph import info as neo4j
-from graphwriter.stream import DeadLetters, connect, looking
-from graphwriter.stream import info as redis
+from graphwriter.graph import info as graph_info
+from graphwriter.stream import DeadLetter, DeadLetters, connect
+from graphwriter.stream import info as stream_info
 from graphwriter.stream.client import Client, GroupGone, place
 from graphwriter.worker import heartbeat
 
 T = TypeVar("T")
-Facts = dict[str, Any]
-
-BUSY = 10.0  # and for one of Neo4j, which plans each of the questions for the first time
-LIMIT = 40.0  # seconds for all that one server is asked
+QUERY_TIMEOUT = 10.0  # seconds for a query of Neo4j, which plans each one for the first time
+TIME_LIMIT = 40.0  # seconds for all facts of one server
 
 
 class Answer(msgspec.Struct):
-    """Whether a server answers, or does as it was asked: how fast in seconds, or what it says."""
+    """Whether a server answers: how fast in seconds, or the error."""
 
     place: str
     seconds: float = 0.0
     error: GraphwriterError | None = None
 
 
+class Constraints(msgspec.Struct):
+    """The names of the missing constraints, and of those that duplicate nodes block."""
+
+    missing: list[str]
+    blocked: list[str]
+
+
 class Skipped(GraphwriterError):
-    """Stands for a fact that was not asked for, since its server is away or refuses us."""
+    """Stands for a fact that was not read, because its server is unavailable or denies access."""
 
 
-def gather(
-    config: Config, wrong: list[ConfigError], environ: Mapping[str, str], limit: float = LIMIT
+class Missing(Exception):
+    """Raised by a check that needs a fact which could not be read; `error` says why."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Fact(Generic[T]):
+    """One fact of `Facts`; reading it raises `Missing` if there is an error instead."""
+
+    def __set_name__(self, owner: type[Facts], name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, facts: None, owner: type[Facts]) -> Fact[T]: ...
+    @overload
+    def __get__(self, facts: Facts, owner: type[Facts]) -> T: ...
+    def __get__(self, facts: Facts | None, owner: type[Facts]) -> Fact[T] | T:
+        if facts is None:
+            return self
+        value: Any = facts.values.get(self._name, facts.late)
+        if isinstance(value, Exception):
+            raise Missing(value)
+        result: T = value
+        return result
+
+
+class Facts:
+    """Everything that checks read. `values` has the facts by name; a name may be absent."""
+
+    config = Fact[Config]()
+    wrong_values = Fact[Sequence[ConfigError]]()  # settings that could not be read
+    environ = Fact[Mapping[str, str]]()
+    now = Fact[float]()
+    workers = Fact[list[heartbeat.WorkerState]]()  # of this machine and group, also stopped ones
+    redis_user = Fact[str]()
+    cli = Fact[str]()  # how redis-cli connects, without a secret
+    redis = Fact[Answer]()
+    stream = Fact[stream_info.StreamFacts]()
+    ends = Fact[stream_info.Ends | None]()
+    groups = Fact[list[stream_info.Group]]()
+    holdings = Fact[list[stream_info.Holding]]()
+    oldest_pending = Fact[stream_info.Pending | None]()
+    letters = Fact[tuple[DeadLetter, ...]]()
+    redis_info = Fact[dict[str, Any]]()
+    redis_persistence = Fact[dict[str, str]]()
+    redis_clock = Fact[float]()
+    neo4j = Fact[Answer]()
+    neo4j_version = Fact[graph_info.Version]()
+    neo4j_database = Fact[graph_info.DatabaseState | None]()
+    neo4j_write = Fact[Answer]()
+    neo4j_constraints = Fact[Constraints]()
+    neo4j_posts = Fact[int]()
+    neo4j_foreign = Fact[graph_info.Foreign]()
+    neo4j_repeated_links = Fact[list[graph_info.RepeatedLinks]]()
+    neo4j_bare_channels = Fact[int]()
+    neo4j_clock = Fact[float]()
+    postgres = Fact[Answer | None]()  # None: DATABASE_URL is not set
+
+    def __init__(self, values: Mapping[str, Any], limit: float = TIME_LIMIT) -> None:
+        self.values = dict(values)
+        self.late = Unavailable(f"there was no answer within {limit:g} s")
+
+
+def read(
+    config: Config,
+    wrong: Sequence[ConfigError],
+    environ: Mapping[str, str],
+    limit: float = TIME_LIMIT,
 ) -> Facts:
-    """Return every fact by its name. Blocks for `limit` seconds at most, and raises nothing."""
-    facts: Facts = {
+    """Return all facts. Blocks for `limit` seconds at most, and raises nothing."""
+    values: dict[str, Any] = {
         "config": config,
         "wrong_values": wrong,
         "environ": environ,
@@ -60,152 +132,162 @@ def gather(
         "now": time.time(),
     }
     threads = [
-        threading.Thread(target=_tried, args=(ask, config, facts), daemon=True)
-        for ask in (_ask_redis, _ask_neo4j, _ask_postgres)
+        threading.Thread(target=_tried, args=(read_server, config, values), daemon=True)
+        for read_server in (_read_redis, _read_neo4j, _read_postgres)
     ]
     for thread in threads:
         thread.start()
     end = time.monotonic() + limit
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
-    late = Unavailable(f"there was no answer within {limit:g} s")
-    return {"redis": Answer("", error=late), "neo4j": Answer("", error=late)} | dict(facts)
+    facts = Facts(values, limit)
+    for server in ("redis", "neo4j"):
+        facts.values.setdefault(server, Answer("", error=facts.late))
+    return facts
 
 
-def _ask_redis(config: Config, facts: Facts) -> None:
+def _read_redis(config: Config, values: dict[str, Any]) -> None:
     try:
         client = connect(config.redis_url, config.stream, timeout=status.PATIENCE, retries=1)
     except ConfigError as error:
-        facts["redis"] = Answer("", error=error)
-        return _skip(facts, _REDIS, "Redis", error)
+        values["redis"] = Answer("", error=error)
+        return _skip(values, _REDIS, "Redis", error)
     try:
-        facts["redis"] = answer(place(client), lambda: redis.ping(client))
-        if facts["redis"].error is not None:
-            return _skip(facts, _REDIS, "Redis", facts["redis"].error)
-        for name, ask in _REDIS.items():
-            facts[name] = _tried(ask, client, config)
+        values["redis"] = answer(place(client), lambda: stream_info.ping(client))
+        if values["redis"].error is not None:
+            return _skip(values, _REDIS, "Redis", values["redis"].error)
+        for name, function in _REDIS.items():
+            values[name] = _tried(function, client, config)
     finally:
         client.close()
 
 
-def _ask_neo4j(config: Config, facts: Facts) -> None:
-    with closing(neo4j_connect(config, timeout=BUSY, retry=0.0, patience=status.PATIENCE)) as graph:
-        facts["neo4j"] = answer(graph.uri, graph.check)
-        if facts["neo4j"].error is None:
-            for name, ask in _NEO4J.items():
-                facts[name] = _tried(ask, graph)
+def _connect(config: Config, database: str | None = None) -> Graph:
+    return graph.connect(
+        config, database=database, timeout=QUERY_TIMEOUT, retry=0.0, patience=status.PATIENCE
+    )
+
+
+def _read_neo4j(config: Config, values: dict[str, Any]) -> None:
+    with closing(_connect(config)) as connected:
+        values["neo4j"] = answer(connected.uri, connected.check)
+        if values["neo4j"].error is None:
+            for name, function in _NEO4J.items():
+                values[name] = _tried(function, connected)
             return
-    _skip(facts, _NEO4J, "Neo4j", facts["neo4j"].error)
-    if "DatabaseUnavailable" in str(facts["neo4j"].error):
-        with closing(
-            neo4j_connect(
-                config, database="system", timeout=BUSY, retry=0.0, patience=status.PATIENCE
+    _skip(values, _NEO4J, "Neo4j", values["neo4j"].error)
+    if "DatabaseUnavailable" in str(values["neo4j"].error):
+        with closing(_connect(config, "system")) as system:  # it knows the state of the others
+            values["neo4j_version"] = _tried(graph_info.version, system)
+            values["neo4j_database"] = _tried(
+                graph_info.database_state, system, config.neo4j_database
             )
-        ) as graph:  # which knows how the others are
-            facts["neo4j_version"] = _tried(neo4j.version, graph)
-            facts["neo4j_state"] = _tried(neo4j.state, graph, config.neo4j_database)
 
 
-def _ask_postgres(config: Config, facts: Facts) -> None:
+def _read_postgres(config: Config, values: dict[str, Any]) -> None:
     if not config.database_url:
-        facts["postgres"] = None
+        values["postgres"] = None
         return
     try:
         connection = Connection(config.database_url)
     except ConfigError as error:
-        facts["postgres"] = Answer("", error=error)
+        values["postgres"] = Answer("", error=error)
         return
 
-    def ask() -> None:
-        with connection.reading() as one:
-            one.execute("SELECT 1")
+    def ping() -> None:
+        with connection.reading() as cursor:
+            cursor.execute("SELECT 1")
 
     try:
-        facts["postgres"] = answer(connection.place, ask)
+        values["postgres"] = answer(connection.place, ping)
     finally:
         connection.close()
 
 
-def _in_group(ask: Callable[[Client, str, str], T], nothing: T) -> Callable[[Client, Config], T]:
-    def asked(client: Client, config: Config) -> T:
+def _in_group(
+    function: Callable[[Client, str, str], T], nothing: T
+) -> Callable[[Client, Config], T]:
+    """Return a function that reads a fact of the group, or `nothing` without one."""
+
+    def read_group(client: Client, config: Config) -> T:
         try:
-            return ask(client, config.stream, config.group)
+            return function(client, config.stream, config.group)
         except GroupGone:
             return nothing
 
-    return asked
+    return read_group
 
 
-def _repeated(graph: Graph) -> list[str]:
-    """Return the missing constraints that nodes which are there twice stand in the way of."""
+def _constraints(connected: Graph) -> Constraints:
+    missing = schema.missing(connected)
     try:
-        return [name for name in schema.missing(graph) if duplicates.count(graph, name)]
+        return Constraints(missing, [name for name in missing if duplicates.count(connected, name)])
     except TooBig:
-        return []  # that they are missing is told all the same
+        return Constraints(missing, [])  # that they are missing is reported all the same
 
 
 _REDIS: dict[str, Callable[[Client, Config], Any]] = {
-    "look": lambda client, config: looking.look(client, config.stream, config.group),
-    "ends": lambda client, config: redis.ends(client, config.stream),
-    "groups": lambda client, config: redis.groups(client, config.stream),
-    "held": _in_group(redis.held, []),
-    "often": _in_group(redis.often, None),
-    "gone": _in_group(redis.gone, 0),
+    "stream": lambda client, config: stream_info.stream(client, config.stream, config.group),
+    "ends": lambda client, config: stream_info.ends(client, config.stream),
+    "groups": lambda client, config: stream_info.groups(client, config.stream),
+    "holdings": _in_group(stream_info.holdings, []),
+    "oldest_pending": _in_group(stream_info.oldest_pending, None),
     "letters": lambda client, config: DeadLetters(client, config.stream, config.group).latest(
-        status.LETTERS
+        status.SHOWN_LETTERS
     ),
-    "redis_info": lambda client, _: redis.info(client),
-    "redis_saving": lambda client, _: redis.saving(client),
-    "redis_ahead": lambda client, _: redis.ahead(client),
+    "redis_info": lambda client, _: stream_info.server(client),
+    "redis_persistence": lambda client, _: stream_info.persistence(client),
+    "redis_clock": lambda client, _: stream_info.clock_ahead(client),
 }
 _NEO4J: dict[str, Callable[[Graph], Any]] = {
-    "neo4j_version": neo4j.version,
-    "neo4j_state": lambda graph: neo4j.state(graph, graph.database),
-    "neo4j_writes": lambda graph: answer(graph.uri, lambda: neo4j.probe(graph)),
-    "neo4j_missing": schema.missing,
-    "neo4j_repeated": _repeated,
-    "neo4j_posts": lambda graph: graph.read(neo4j.COUNTS["Post"])[0]["number"],
-    "neo4j_foreign": neo4j.foreign,
-    "neo4j_doubled": neo4j.doubled,
-    "neo4j_bare": neo4j.bare,
-    "neo4j_ahead": neo4j.ahead,
+    "neo4j_version": graph_info.version,
+    "neo4j_database": lambda connected: graph_info.database_state(connected, connected.database),
+    "neo4j_write": lambda connected: answer(connected.uri, lambda: graph_info.probe(connected)),
+    "neo4j_constraints": _constraints,
+    "neo4j_posts": lambda connected: graph_info.count(connected, "Post"),
+    "neo4j_foreign": graph_info.foreign,
+    "neo4j_repeated_links": graph_info.repeated_links,
+    "neo4j_bare_channels": graph_info.bare_channels,
+    "neo4j_clock": graph_info.clock_ahead,
 }
 
 
-def answer(where: str, ask: Callable[[], object]) -> Answer:
-    """Return how long it takes to ask, or the error that comes of it."""
+def answer(where: str, call: Callable[[], object]) -> Answer:
+    """Return how long a call takes, or its error."""
     start = time.monotonic()
-    found = _tried(ask)
-    error = found if isinstance(found, GraphwriterError) else None
+    result = _tried(call)
+    error = result if isinstance(result, GraphwriterError) else None
     return Answer(where, time.monotonic() - start, error)
 
 
-def _tried(ask: Callable[..., Any], *arguments: Any) -> Any:
+def _tried(call: Callable[..., Any], *arguments: Any) -> Any:
     try:
-        return ask(*arguments)
+        return call(*arguments)
     except GraphwriterError as error:
         return error
-    except Exception as error:  # noqa: BLE001 - a question that breaks is told of like any other
+    except Exception as error:  # noqa: BLE001 - a fact that fails is reported like any other
         return GraphwriterError(f"{type(error).__name__}: {error}")
 
 
-def _skip(facts: Facts, names: Mapping[str, object], server: str, error: GraphwriterError) -> None:
-    how = "refuses us" if isinstance(error, ConfigError) else "does not answer us"
-    facts.update(dict.fromkeys(names, Skipped(f"{server} {how}")))
+def _skip(
+    values: dict[str, Any], names: Mapping[str, object], server: str, error: GraphwriterError
+) -> None:
+    problem = "denies access" if isinstance(error, ConfigError) else "does not answer"
+    values.update(dict.fromkeys(names, Skipped(f"{server} {problem}")))
 
 
 def _workers(config: Config) -> list[heartbeat.WorkerState]:
-    """Return the newest file of each worker of this stream and group here, the stopped ones too."""
-    found = heartbeat.newest(
-        one
-        for one in heartbeat.read_all(config.run_path(), stopped=True)
-        if one.consumer and (one.stream, one.group) == (config.stream, config.group)
+    """Return the newest heartbeat of each worker of this stream and group, also stopped ones."""
+    newest = heartbeat.newest(
+        state
+        for state in heartbeat.read_all(config.run_path(), stopped=True)
+        if state.consumer and (state.stream, state.group) == (config.stream, config.group)
     )
-    return [found[name] for name in sorted(found)]
+    return [newest[name] for name in sorted(newest)]
 
 
 def _cli(config: Config, environ: Mapping[str, str]) -> str:
-    """Return how redis-cli finds our Redis, without a secret."""
+    """Return how redis-cli connects to our Redis, without a secret."""
     scheme = config.redis_url.partition("://")[0]
     if scheme in ("redis", "rediss") and environ.get("REDIS_URL") == config.redis_url:
         return 'redis-cli -u "$REDIS_URL"'

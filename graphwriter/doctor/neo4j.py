@@ -1,125 +1,123 @@
-"""Checks of Neo4j and of the graph in it."""
+"""Checks of Neo4j and of the graph."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from shlex import quote
 
-from graphwriter.config import Config
-from graphwriter.doctor.facts import Answer
+from graphwriter.doctor.facts import Facts
 from graphwriter.doctor.finding import Finding, ok, wrong
 from graphwriter.doctor.redis import numbers
 from graphwriter.errors import Unavailable
 from graphwriter.graph import schema
-from graphwriter.graph.info import Doubled, Foreign, State, Version
-from graphwriter.stream.info import Group
-from graphwriter.stream.looking import Seen
 from graphwriter.text import counted
 
-FLOOR = (5, 26)
+OLDEST_NEO4J = (5, 26)
 FROM_STREAM = "graphwriter verify stream --repair"
 FROM_POSTGRES = "graphwriter backfill --all --rewrite"
 
 
-def neo4j_version(neo4j_version: Version) -> Iterator[Finding]:
-    """Neo4j is 5.26 or newer; either edition will do."""
-    shown = f"Neo4j {neo4j_version.number}, {neo4j_version.edition}"
-    if numbers(neo4j_version.number) < FLOOR:
-        yield wrong(f"{shown} is older than 5.26", "apt-get install neo4j")
+def neo4j_version(facts: Facts) -> Iterator[Finding]:
+    """Neo4j is 5.26 or newer, of either edition."""
+    version = facts.neo4j_version
+    text = f"Neo4j {version.number}, {version.edition}"
+    if numbers(version.number) < OLDEST_NEO4J:
+        yield wrong(f"{text} is older than 5.26", "apt-get install neo4j")
     else:
-        yield ok(shown)
+        yield ok(text)
 
 
-def database(
-    neo4j_state: State | None, neo4j_version: Version, config: Config
-) -> Iterator[Finding]:
-    """The database is online, and set up to be written to."""
-    name = config.neo4j_database
-    enterprise = neo4j_version.edition != "community"
-    if neo4j_state is None:
-        yield ok(f"the server does not list the database {name} for us")
+def database(facts: Facts) -> Iterator[Finding]:
+    """The database is online, and not read-only."""
+    name, state = facts.config.neo4j_database, facts.neo4j_database
+    enterprise = facts.neo4j_version.edition != "community"
+    if state is None:
+        yield ok(f"the server does not list the database {name} for our user")
         return
-    if neo4j_state.status != "online":
-        why = f": {neo4j_state.message}" if neo4j_state.message else ""
+    if state.status != "online":
+        reason = f": {state.message}" if state.message else ""
         start = f"cypher-shell -d system {quote(f'START DATABASE `{name}`')}"
-        mend = start if enterprise else "neo4j restart"
-        yield wrong(f"the database {name} is {neo4j_state.status}{why}", mend, Unavailable())
-    if neo4j_state.access == "read-only":
+        repair = start if enterprise else "neo4j restart"
+        yield wrong(f"the database {name} is {state.status}{reason}", repair, Unavailable())
+    if state.access == "read-only":
         change = f"ALTER DATABASE `{name}` SET ACCESS READ WRITE"
-        mend = f"cypher-shell -d system {quote(change)}"
+        repair = f"cypher-shell -d system {quote(change)}"
         if not enterprise:
-            mend = "grep read_only /etc/neo4j/neo4j.conf"
-        yield wrong(f"the database {name} is read-only by its settings", mend, Unavailable())
-    elif neo4j_state.status == "online":
+            repair = "grep read_only /etc/neo4j/neo4j.conf"
+        yield wrong(f"the database {name} is configured as read-only", repair, Unavailable())
+    elif state.status == "online":
         yield ok(f"the database {name} is online, and read-write")
 
 
-def writable(neo4j_writes: Answer, config: Config) -> Iterator[Finding]:
-    """A write is taken: made, and rolled back. A disk that is full refuses it."""
-    if error := neo4j_writes.error:
-        mend = "df -h" if isinstance(error, Unavailable) else "export NEO4J_USER=neo4j"
-        yield wrong(f"the database {config.neo4j_database} refuses a write: {error}", mend, error)
+def writable(facts: Facts) -> Iterator[Finding]:
+    """A write succeeds, and is rolled back. A full disk refuses it."""
+    name = facts.config.neo4j_database
+    if error := facts.neo4j_write.error:
+        repair = "df -h" if isinstance(error, Unavailable) else "export NEO4J_USER=neo4j"
+        yield wrong(f"the database {name} refuses a write: {error}", repair, error)
     else:
-        yield ok(f"the database {config.neo4j_database} takes writes")
+        yield ok(f"the database {name} takes writes")
 
 
-def constraints(neo4j_missing: list[str], neo4j_repeated: list[str]) -> Iterator[Finding]:
-    """The constraints are there: without them nodes are made twice, and every look-up is a scan."""
-    if neo4j_missing:
-        number = f"{len(neo4j_missing)} of {len(schema.CONSTRAINTS)}"
-        names = ", ".join(neo4j_missing)
-        text, mend = f"{number} constraints are missing: {names}", "graphwriter schema apply"
-        if neo4j_repeated:
-            text += "; nodes are there twice, and have to be merged first"
-            mend = "graphwriter verify graph --repair"  # which makes the constraints, too
-        yield wrong(text, mend)
-    else:
-        yield ok(f"all {len(schema.CONSTRAINTS)} constraints are there")
-
-
-def posts(neo4j_posts: int, look: Seen, groups: list[Group], config: Config) -> Iterator[Finding]:
-    """What the group was given is in this graph, and not in another."""
-    own = next((one for one in groups if one.name == config.group), None)
-    given = own is not None and own.delivered > (0, 0)
-    if neo4j_posts or not given or look.pending or look.dead:
-        yield ok(counted(neo4j_posts, "post"))
+def constraints(facts: Facts) -> Iterator[Finding]:
+    """The constraints exist: without them nodes are duplicated, and every lookup is a scan."""
+    total, missing = len(schema.CONSTRAINTS), facts.neo4j_constraints.missing
+    if not missing:
+        yield ok(f"all {total} constraints exist")
         return
-    text = f"the group has read events, but the database {config.neo4j_database} holds no post"
-    yield wrong(f"{text}: workers write to another one?", "export NEO4J_URI=bolt://HOST:7687")
+    text = f"{len(missing)} of {total} constraints are missing: {', '.join(missing)}"
+    repair = "graphwriter schema apply"
+    if facts.neo4j_constraints.blocked:
+        text += "; duplicate nodes have to be merged first"
+        repair = "graphwriter verify graph --repair"  # it creates the constraints too
+    yield wrong(text, repair)
 
 
-def foreign_posts(neo4j_foreign: Foreign) -> Iterator[Finding]:
-    """Posts that another service made were adopted, so that their links meet ours."""
-    number, ready = neo4j_foreign
+def posts(facts: Facts) -> Iterator[Finding]:
+    """The events that the group has read are in this graph, and not in another one."""
+    number, stream, config = facts.neo4j_posts, facts.stream, facts.config
+    own = next((group for group in facts.groups if group.name == config.group), None)
+    has_read = own is not None and own.delivered > (0, 0)
+    if number or not has_read or stream.pending or stream.dead:
+        yield ok(counted(number, "post"))
+        return
+    text = f"the group has read events, but the database {config.neo4j_database} has no post"
+    yield wrong(f"{text}: do workers write to another one?", "export NEO4J_URI=bolt://HOST:7687")
+
+
+def foreign_posts(facts: Facts) -> Iterator[Finding]:
+    """Posts of another service are adopted, so that their links and ours share nodes."""
+    number, ready = facts.neo4j_foreign
     if ready:
         text = f"{counted(ready, 'post')} of another service not adopted"
         yield wrong(text, "graphwriter schema adopt")
-    if left := number - ready:
-        brings = "its event brings it" if left == 1 else "their events bring it"
-        text = f"{counted(left, 'post')} of another service without an address: {brings}"
+    if waiting := number - ready:
+        event = "its event has the address" if waiting == 1 else "their events have it"
+        text = f"{counted(waiting, 'post')} of another service without an address: {event}"
         yield wrong(text, "graphwriter backfill --all")
     if not number:
-        yield ok("no post of another service waits to be adopted")
+        yield ok("no post of another service has to be adopted")
 
 
-def doubled_links(neo4j_doubled: list[Doubled], config: Config) -> Iterator[Finding]:
-    """At most one link of each type leaves a post: more were written by something else."""
-    mend = FROM_POSTGRES if config.database_url else FROM_STREAM
-    for one in neo4j_doubled:
-        text = f"{counted(one.posts, 'post')} with more than one {one.type}, such as {one.example}"
-        yield wrong(f"{text}: another service writes them too", mend)
-    if not neo4j_doubled:
-        yield ok("no post has two links of a type")
+def doubled_links(facts: Facts) -> Iterator[Finding]:
+    """A post has at most one link of each type; more links were written by another program."""
+    repair = FROM_POSTGRES if facts.config.database_url else FROM_STREAM
+    repeated = facts.neo4j_repeated_links
+    for row in repeated:
+        text = f"{counted(row.posts, 'post')} with more than one {row.type}, such as {row.example}"
+        yield wrong(f"{text}: another service also writes them", repair)
+    if not repeated:
+        yield ok("no post has two links of one type")
 
 
-def bare_ids(neo4j_bare: int) -> Iterator[Finding]:
-    """A message is one node: a producer that sends bare chat ids makes a second one."""
-    if neo4j_bare:
-        text = f"{counted(neo4j_bare, 'message')} there twice, with a bare and a marked chat id"
-        text += '; "Links are duplicated" in docs/troubleshooting.md removes the bare ones'
-        yield wrong(f"{text}, once the producer sends what it has to:", "graphwriter schema event")
+def bare_ids(facts: Facts) -> Iterator[Finding]:
+    """A message is one node; a producer that sends bare chat ids creates a second one."""
+    if number := facts.neo4j_bare_channels:
+        text = f"{counted(number, 'message')} duplicated, with a bare and a marked chat id"
+        text += '; "Links are duplicated" in docs/troubleshooting.md deletes the bare ones'
+        yield wrong(f"{text}, when the producer follows the schema:", "graphwriter schema event")
     else:
-        yield ok("no message is there with a bare and a marked chat id")
+        yield ok("no message exists with a bare and a marked chat id")
 
 
 CHECKS = (

@@ -1,99 +1,102 @@
-"""Checks of what was set: values, names, times that are tied, links, the run directory."""
+"""Checks of the settings: values, names, times that depend on each other, TLS, run directory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from shlex import quote
 
 from graphwriter import urls
-from graphwriter.config import PREFIX, Config, unknown
+from graphwriter.config import PREFIX, unknown
+from graphwriter.doctor.facts import Facts
 from graphwriter.doctor.finding import Finding, ok, wrong
 from graphwriter.errors import ConfigError
 
-# Names of other programs that are easily taken for ours.
-ALIKE = {
+# Variables of other programs that are easily confused with ours.
+SIMILAR = {
     "NEO4J_URL": "NEO4J_URI",
     "NEO4J_USERNAME": "NEO4J_USER",
     "REDIS_URI": "REDIS_URL",
     "POSTGRES_URL": "DATABASE_URL",
 }
-TIED = ("timeout", "retry", "watchdog", "claim_idle", "stop_wait")
-OURS = ("redis", "bolt", "neo4j", "postgres")  # another scheme is another finding
-FEW, MANY = 10, 10_000  # events of a batch
+TIMES = ("timeout", "retry", "watchdog", "claim_idle", "stop_wait")  # they depend on each other
+SCHEMES = ("redis", "bolt", "neo4j", "postgres")  # another scheme is another finding
+SMALL_BATCH, LARGE_BATCH = 10, 10_000  # events
 
 
-def settings(
-    wrong_values: list[ConfigError], config: Config, environ: Mapping[str, str]
-) -> Iterator[Finding]:
-    """Every value has its form, and the times that are tied fit together."""
-    for error in wrong_values:
+def settings(facts: Facts) -> Iterator[Finding]:
+    """Every value is valid, and the times that depend on each other are consistent."""
+    for error in facts.wrong_values:
         yield _wrong(str(error), f"unset {str(error).split()[0]}")
-    given = [f"{PREFIX}{name.upper()}" for name in TIED]
-    mend = f"unset {' '.join(name for name in given if name in environ)}"
-    fit = [said for said in config.inconsistent() if "REQUIRE_TLS" not in said]
-    for said in fit:
-        yield _wrong(said, mend)
-    if not wrong_values and not fit:
-        yield ok("every setting has its form, and the times fit together")
+    variables = [f"{PREFIX}{name.upper()}" for name in TIMES]
+    repair = f"unset {' '.join(name for name in variables if name in facts.environ)}"
+    inconsistent = [text for text in facts.config.inconsistent() if "REQUIRE_TLS" not in text]
+    for text in inconsistent:
+        yield _wrong(text, repair)
+    if not facts.wrong_values and not inconsistent:
+        yield ok("every setting is valid, and the times are consistent")
 
 
-def _wrong(text: str, mend: str) -> Finding:
-    return wrong(text, mend, ConfigError())
+def _wrong(text: str, repair: str) -> Finding:
+    return wrong(text, repair, ConfigError())
 
 
-def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Every variable of our prefix is a setting; none has the name of another program's."""
-    others = [name for name in ALIKE if name in environ and not environ.get(ALIKE[name])]
-    found = [*unknown(environ), *((name, ALIKE[name]) for name in others)]
-    for name, near in found:
-        if near:
-            mend = f'export {near}="${name}"' + ("" if name in others else f"; unset {name}")
-            yield wrong(f"{name} is no setting: is {near} meant?", mend)
+def variables(facts: Facts) -> Iterator[Finding]:
+    """Every variable with our prefix is a setting; none has a name of another program."""
+    environ = facts.environ
+    foreign = [name for name in SIMILAR if name in environ and not environ.get(SIMILAR[name])]
+    found = [*unknown(environ), *((name, SIMILAR[name]) for name in foreign)]
+    for name, similar in found:
+        if similar:
+            unset = "" if name in foreign else f"; unset {name}"
+            text = f"{name} is no setting: did you mean {similar}?"
+            yield wrong(text, f'export {similar}="${name}"{unset}')
         else:
             yield wrong(f"{name} is no setting", f"unset {name}")
     if not found:
         yield ok(f"every variable {PREFIX}… is a setting")
 
 
-def batch_size(config: Config) -> Iterator[Finding]:
-    """A batch is neither so small that commits take the time, nor more than Neo4j can carry."""
-    size, mend = config.batch_size, f"unset {PREFIX}BATCH_SIZE"
-    if size > MANY:
-        yield wrong(f"a batch of {size:,} events is more than one transaction should carry", mend)
-    elif size < FEW:
-        yield wrong(f"with batches of {size} the commits take most of the time", mend)
+def batch_size(facts: Facts) -> Iterator[Finding]:
+    """Batches are neither so small that commits dominate, nor too large for a transaction."""
+    number, repair = facts.config.batch_size, f"unset {PREFIX}BATCH_SIZE"
+    if number > LARGE_BATCH:
+        yield wrong(f"a batch of {number:,} events is too large for one transaction", repair)
+    elif number < SMALL_BATCH:
+        yield wrong(f"with batches of {number} events commits take most of the time", repair)
     else:
-        yield ok(f"batches of {size:,}")
+        yield ok(f"batches of {number:,} events")
 
 
-def exposed_links(config: Config) -> Iterator[Finding]:
-    """Nobody on the way can read along or answer in a server's place."""
+def exposed_links(facts: Facts) -> Iterator[Finding]:
+    """Connections to other machines are encrypted, and check the server's certificate."""
+    config = facts.config
     found = False
     for name in ("redis_url", "neo4j_uri", "database_url"):
         url = getattr(config, name) or ""
-        if url.startswith(OURS) and (said := urls.exposed(url)):
+        if url.startswith(SCHEMES) and (problem := urls.exposed(url)):
             found = True
-            must = "; GRAPH_WRITER_REQUIRE_TLS is set, so nothing starts"
-            text = f"{name.upper()} {said}{must if config.require_tls else ''}"
-            mend = f"export {name.upper()}={_SAFE[name]}"
-            yield _wrong(text, mend) if config.require_tls else wrong(text, mend)
+            consequence = "; GRAPH_WRITER_REQUIRE_TLS is set, so nothing starts"
+            text = f"{name.upper()} {problem}{consequence if config.require_tls else ''}"
+            repair = f"export {name.upper()}={_ENCRYPTED[name]}"
+            yield _wrong(text, repair) if config.require_tls else wrong(text, repair)
     if not found:
-        must = "is set" if config.require_tls else "is not set"
-        yield ok(f"no link to another machine is exposed (GRAPH_WRITER_REQUIRE_TLS {must})")
+        state = "is set" if config.require_tls else "is not set"
+        yield ok(f"no unencrypted connection to another machine (GRAPH_WRITER_REQUIRE_TLS {state})")
 
 
-_SAFE = {
+_ENCRYPTED = {
     "redis_url": "rediss://HOST:6379/0",
     "neo4j_uri": "neo4j+s://HOST:7687",
     "database_url": "'postgresql://HOST/DATABASE?sslmode=verify-full'",
 }
 
 
-def run_directory(config: Config) -> Iterator[Finding]:
-    """Where workers leave their heartbeats is a directory of ours alone."""
+def run_directory(facts: Facts) -> Iterator[Finding]:
+    """Only our account can write to the directory of the heartbeats."""
+    config = facts.config
     path = config.run_path()
-    if not path.exists():  # `directory` would make it
-        yield ok(f"{path} is not there: no worker of ours has run here with it")
+    if not path.exists():  # `directory` would create it
+        yield ok(f"{path} does not exist: no worker has used it on this machine")
         return
     try:
         config.directory()

@@ -1,4 +1,4 @@
-"""Checks of the stream: events, the group, what was trimmed, dead letters."""
+"""Checks of the stream: events, the group, trimming, lag, dead letters."""
 
 from __future__ import annotations
 
@@ -8,106 +8,97 @@ from difflib import get_close_matches
 from shlex import quote
 
 from graphwriter import status
-from graphwriter.config import Config
+from graphwriter.doctor.facts import Facts
 from graphwriter.doctor.finding import Finding, ok, wrong
-from graphwriter.stream import DeadLetter
-from graphwriter.stream.client import order
-from graphwriter.stream.info import Ends, Group
-from graphwriter.stream.looking import Seen
+from graphwriter.stream.entry import order
 from graphwriter.text import age, counted
 from graphwriter.worker import heartbeat
 
+TRIM = "graphwriter trim"
+ONLY = "trim only with this, never by MAXLEN:"
 
-def events(look: Seen, config: Config) -> Iterator[Finding]:
-    """There is a stream, and something was added to it."""
-    if look.length or look.added:
-        added = "" if look.added is None else f", {look.added:,} since ever"
-        yield ok(f"{config.stream} holds {look.length:,}{added}")
+
+def events(facts: Facts) -> Iterator[Finding]:
+    """The stream exists, and something was added to it."""
+    stream, name = facts.stream, facts.config.stream
+    if stream.length or stream.added:
+        added = "" if stream.added is None else f", {stream.added:,} added in total"
+        yield ok(f"{name} has {counted(stream.length, 'entry')}{added}")
     else:
-        text = f"nothing was ever added to the stream {config.stream}: no producer writes there"
+        text = f"nothing was ever added to the stream {name}: no producer writes to it"
         yield wrong(f"{text}, or it has another name", "export GRAPH_WRITER_STREAM=NAME")
 
 
-def group(
-    look: Seen, groups: list[Group], workers: list[heartbeat.WorkerState], config: Config
-) -> Iterator[Finding]:
-    """The consumer group is there; workers make it once both servers answer."""
-    if look.group_exists:
-        yield ok(f"{config.group} is there")
+def group(facts: Facts) -> Iterator[Finding]:
+    """The consumer group exists; workers create it when both servers answer."""
+    name = facts.config.group
+    if facts.stream.group_exists:
+        yield ok(f"{name} exists")
         return
-    others = [one.name for one in groups]
-    text = f"the consumer group {config.group} is not there"
+    others = [other.name for other in facts.groups]
+    text = f"the consumer group {name} does not exist"
     if others:
-        near = get_close_matches(config.group, others, 1) or others
-        mend = f"export GRAPH_WRITER_CONSUMER_GROUP={quote(near[0])}"
-        yield wrong(f"{text}, but {', '.join(others[:5])} is", mend)
-    elif any(one.there for one in workers if one.doing != heartbeat.STOPPED):
-        text = f"{text} yet: the workers make it once both servers answer them"
-        yield wrong(text, None)
+        similar = get_close_matches(name, others, 1) or others
+        repair = f"export GRAPH_WRITER_CONSUMER_GROUP={quote(similar[0])}"
+        yield wrong(f"{text}, but {', '.join(others[:5])} does", repair)
+    elif any(state.there for state in facts.workers if state.doing != heartbeat.STOPPED):
+        yield wrong(f"{text} yet: the workers create it when both servers answer", None)
     else:
         yield wrong(f"{text}: no worker has started yet", "graphwriter up")
 
 
-def trimmed(
-    look: Seen,
-    ends: Ends | None,
-    groups: list[Group],
-    workers: list[heartbeat.WorkerState],
-    config: Config,
-) -> Iterator[Finding]:
-    """Nothing went from the stream before the group was given it."""
-    own = next((one for one in groups if one.name == config.group), None)
+def trimmed(facts: Facts) -> Iterator[Finding]:
+    """No entry was trimmed or deleted before it was delivered."""
+    stream, ends, workers = facts.stream, facts.ends, facts.workers
+    own = next((group for group in facts.groups if group.name == facts.config.group), None)
     if ends is None or own is None:
         yield ok("nothing to lose: there is no group yet")
-    elif look.trimmed_unread:
-        number = counted(look.trimmed_unread, "entry")
+    elif stream.trimmed_unread:
+        number = counted(stream.trimmed_unread, "entry")
         yield wrong(f"{number} trimmed before they were read, and lost; {ONLY}", TRIM)
     elif ends.deleted and ends.deleted > own.delivered:
         last = "-".join(map(str, ends.deleted))
         text = f"entries up to {last} were deleted before they were read, and are lost"
-        yield wrong(f"{text}; to have them again:", "graphwriter backfill --all")
+        yield wrong(f"{text}; to write them again:", "graphwriter backfill --all")
     elif own.lag is None and ends.first is not None and ends.first > own.delivered != (0, 0):
-        text = (
-            "Redis does not know what the group has not read, and its last entry is no more there"
-        )
+        text = "Redis does not know the lag of the group, and its last entry no longer exists"
         yield wrong(f"{text}: entries may have been trimmed before they were read; {ONLY}", TRIM)
     else:
-        lost = sum(one.total.lost for one in workers)
-        before = f"; {counted(lost, 'entry')} were lost before, see the logs" if lost else ""
-        yield ok(f"nothing unread was trimmed or deleted{before}")
+        lost = sum(state.total.lost for state in workers)
+        earlier = f"; {counted(lost, 'entry')} lost earlier, see the logs" if lost else ""
+        yield ok(f"nothing unread was trimmed or deleted{earlier}")
 
 
-def trimmed_pending(gone: int) -> Iterator[Finding]:
-    """What workers have in hand is still in the stream: else it is lost with them."""
-    if gone:
-        text = f"{gone:,} of the oldest pending entries were trimmed: lost if their worker ends"
-        yield wrong(f"{text}; {ONLY}", TRIM)
+def trimmed_pending(facts: Facts) -> Iterator[Finding]:
+    """Pending entries are still in the stream; otherwise they are lost if their worker dies."""
+    pending = facts.oldest_pending
+    if pending is not None and pending.trimmed:
+        text = f"{pending.trimmed:,} of the oldest pending entries were trimmed"
+        yield wrong(f"{text}: lost if their worker dies; {ONLY}", TRIM)
     else:
-        yield ok("what is pending is still in the stream")
+        yield ok("all pending entries are still in the stream")
 
 
-ONLY = "trim with this alone, never by MAXLEN:"
-TRIM = "graphwriter trim"
+def backlog(facts: Facts) -> Iterator[Finding]:
+    """The lag and its age; whether it grows takes two readings, see `status --watch`."""
+    stream = facts.stream
+    unread = "an unknown number" if stream.unread is None else f"{stream.unread:,}"
+    oldest = ""
+    if stream.oldest_unread is not None:
+        oldest = f", the oldest for {age(max(0.0, facts.now - stream.oldest_unread))}"
+    yield ok(f"{unread} unread{oldest}")
 
 
-def backlog(look: Seen, now: float) -> Iterator[Finding]:
-    """How much is unread, and for how long; falling behind is told by two looks, not by one."""
-    unread = "an unknown number" if look.unread is None else f"{look.unread:,}"
-    waits = ""
-    if look.oldest_unread is not None:
-        waits = f", the oldest for {age(max(0.0, now - look.oldest_unread))}"
-    yield ok(f"{unread} unread{waits}")
-
-
-def dead_letters(look: Seen, letters: tuple[DeadLetter, ...], now: float) -> Iterator[Finding]:
-    """No entry was refused for good since yesterday: older dead letters are known."""
-    if not look.dead:
+def dead_letters(facts: Facts) -> Iterator[Finding]:
+    """No dead letter was added in the last day; older ones are not a finding."""
+    stream, letters = facts.stream, facts.letters
+    if not stream.dead:
         yield ok("no dead letters")
         return
     reasons = Counter(letter.reason for letter in letters)
-    newest = ", ".join(f"{number} {word}" for word, number in reasons.most_common())
-    text = f"{counted(look.dead, 'dead letter')}; the newest: {newest}"
-    if letters and (old := now - order(letters[0].id)[0] / 1000) > status.NEWS:
+    newest = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
+    text = f"{counted(stream.dead, 'dead letter')}; the newest: {newest}"
+    if letters and (old := facts.now - order(letters[0].id)[0] / 1000) > status.RECENT_LETTERS:
         yield ok(f"{text}, {age(old)} ago")
     else:
         yield wrong(text, "graphwriter dead list")

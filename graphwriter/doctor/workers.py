@@ -1,4 +1,4 @@
-"""Checks of the workers: alive, getting on, and what those that are gone still hold."""
+"""Checks of the workers: alive, making progress, and the pending entries of dead ones."""
 
 from __future__ import annotations
 
@@ -7,119 +7,118 @@ from shlex import quote
 
 from graphwriter import status
 from graphwriter.config import Config
-from graphwriter.doctor.facts import Answer
+from graphwriter.doctor.facts import Facts
 from graphwriter.doctor.finding import Finding, ok, wrong
-from graphwriter.stream.info import Group, Held, Often
-from graphwriter.stream.looking import Consumer, Seen
+from graphwriter.stream.info import Consumer
 from graphwriter.text import age
 from graphwriter.worker import heartbeat
 
-OFTEN = 5  # deliveries of one entry that no restart explains
-RESTS = 2.0  # seconds in which a worker with nothing in hand asks again, at least
-STUCK = 2.0  # times GRAPH_WRITER_CLAIM_IDLE: by then a living worker has taken entries over
+MANY_DELIVERIES = 5  # of one entry; more than restarts explain
+READ_INTERVAL = 2.0  # seconds within which an idle worker reads again, at least
+NOT_CLAIMED = 2.0  # times GRAPH_WRITER_CLAIM_IDLE; by then a running worker has claimed entries
 
 
-def consumers(
-    look: Seen, groups: list[Group], workers: list[heartbeat.WorkerState], config: Config
-) -> Iterator[Finding]:
-    """Some worker is alive: one of this machine by its process, one of another by its reading."""
-    here = [one.consumer for one in workers if _alive(one) and not one.stuck(config.watchdog)]
-    known = {one.consumer for one in workers}
-    away = [one for one in look.consumers if one.name not in known and _reads(one, config)]
-    if here or away:
-        yield ok(f"{len(here)} alive here, {len(away)} on other machines")
+def consumers(facts: Facts) -> Iterator[Finding]:
+    """A worker is alive: on this machine by its process, on another one by its reads."""
+    config, stream, workers = facts.config, facts.stream, facts.workers
+    here = [
+        state.consumer for state in workers if _alive(state) and not state.stuck(config.watchdog)
+    ]
+    local = {state.consumer for state in workers}
+    elsewhere = [row for row in stream.consumers if row.name not in local and _reads(row, config)]
+    if here or elsewhere:
+        yield ok(f"{len(here)} alive here, {len(elsewhere)} on other machines")
         return
-    others = [one.name for one in groups if one.name != config.group]
-    if others and not look.group_exists:
+    others = [group.name for group in facts.groups if group.name != config.group]
+    if others and not stream.group_exists:
         text = f"no worker is alive in the group {config.group}"
-        yield wrong(f"{text}; those of {', '.join(others[:5])} are not looked at", None)
+        yield wrong(f"{text}; those of {', '.join(others[:5])} are not checked", None)
         return
-    last = min((one.idle for one in look.consumers), default=None)
-    seen = "none has ever read" if last is None else f"one was last seen {age(last)} ago"
+    last = min((row.idle for row in stream.consumers), default=None)
+    seen = "none has ever read" if last is None else f"the last read was {age(last)} ago"
     yield wrong(f"no worker is alive, here or elsewhere: {seen}", _start(config))
 
 
-def _reads(one: Consumer, config: Config) -> bool:
-    """Return whether a consumer of another machine is likely to be alive.
+def _reads(consumer: Consumer, config: Config) -> bool:
+    """Return whether a consumer on another machine is probably alive.
 
-    With nothing in hand it asks for more every `block` seconds. Redis before 7.2 does not count
-    that as a sign of life.
+    Without pending entries it reads every `block` seconds. Redis before 7.2 does not record reads
+    that return nothing.
     """
-    rests = not one.pending and one.inactive is not None
-    return one.idle <= (max(RESTS, 2 * config.block) if rests else config.claim_idle)
+    idle = not consumer.pending and consumer.inactive is not None
+    limit = max(READ_INTERVAL, 2 * config.block) if idle else config.claim_idle
+    return consumer.idle <= limit
 
 
-def workers_here(
-    workers: list[heartbeat.WorkerState], config: Config, now: float, redis: Answer, neo4j: Answer
-) -> Iterator[Finding]:
-    """Those of this machine get on, wait for nothing, and none has ended by itself."""
-    told = str(redis.error), str(neo4j.error)  # as findings of their own
-    well = waiting = 0
-    for one in workers:
-        silent = max(0.0, now - one.progress)
-        why = f": {one.error}" if one.error else ""
-        if one.doing == heartbeat.STOPPED:
+def workers_here(facts: Facts) -> Iterator[Finding]:
+    """The workers of this machine make progress, wait for nothing, and none has crashed."""
+    config = facts.config
+    reported = str(facts.redis.error), str(facts.neo4j.error)  # findings of their own
+    healthy = waiting = 0
+    for state in facts.workers:
+        silent = max(0.0, facts.now - state.progress)
+        reason = f": {state.error}" if state.error else ""
+        if state.doing == heartbeat.STOPPED:
             continue
-        if not _alive(one):
-            text = f"{one.consumer} (process {one.pid}) ended {age(silent)} ago{why}"
-            if "dead letter" in why:
-                text += "; `graphwriter dead list` has them; once the producer is mended:"
+        if not _alive(state):
+            text = f"{state.consumer} (process {state.pid}) ended {age(silent)} ago{reason}"
+            if "dead letter" in reason:
+                text += "; see `graphwriter dead list`; when the producer is fixed:"
             yield wrong(text, _start(config))
         elif silent > status.SLOW:
-            text = f"{one.consumer} has been {one.doing} for {age(silent)}"
-            text += "; this ends it, with its stack in the log:"
-            yield wrong(text, f"kill -ABRT {one.pid}")
-        elif one.error in told:
+            text = f"{state.consumer} has been {state.doing} for {age(silent)}"
+            yield wrong(f"{text}; to kill it and log its stack:", f"kill -ABRT {state.pid}")
+        elif state.error in reported:
             waiting += 1
-        elif one.error:
-            yield wrong(f"{one.consumer} waits{why}", None)
+        elif state.error:
+            yield wrong(f"{state.consumer} waits{reason}", None)
         else:
-            well += 1
+            healthy += 1
     if waiting:
-        yield wrong(f"{waiting} of this machine wait for a server that is away", None)
-    if well:
-        yield ok(f"{well} of this machine get on")
+        yield wrong(f"{waiting} of this machine wait for an unavailable server", None)
+    if healthy:
+        yield ok(f"{healthy} of this machine make progress")
 
 
-def pending(
-    held: list[Held], look: Seen, workers: list[heartbeat.WorkerState], config: Config
-) -> Iterator[Finding]:
-    """Nobody holds entries who is gone, and nobody holds them for long."""
-    idle = {one.name: one.idle for one in look.consumers}
-    here = {one.consumer: one for one in workers}
+def pending(facts: Facts) -> Iterator[Finding]:
+    """No entries are pending for long, or with a consumer that has exited."""
+    config, stream = facts.config, facts.stream
+    idle = {consumer.name: consumer.idle for consumer in stream.consumers}
+    here = {state.consumer: state for state in facts.workers}
     found = False
-    for one in held:
-        holds = f"{one.consumer} holds {one.pending:,} pending, since {age(one.seconds)}"
-        if one.seconds > STUCK * config.claim_idle:
+    for holding in facts.holdings:
+        text = f"{holding.consumer} has {holding.pending:,} pending, since {age(holding.seconds)}"
+        if holding.seconds > NOT_CLAIMED * config.claim_idle:
             found = True
-            text = f"{holds} (the oldest is {one.oldest}), and no worker takes them over"
+            text = f"{text} (the oldest is {holding.oldest}), and no worker claims them"
             yield wrong(text, _start(config))
-        elif _gone(one.consumer, here, idle, config):
+        elif _exited(holding.consumer, here, idle, config):
             found = True
-            left = max(0.0, config.claim_idle - one.seconds)
-            text = f"{holds}, and is gone; a running worker takes them over in {age(left)}"
+            left = max(0.0, config.claim_idle - holding.seconds)
+            text = f"{text}, and has exited; a running worker claims them in {age(left)}"
             yield wrong(text, _start(config))
     if not found:
-        yield ok(f"{look.pending:,} pending, none for long")
+        yield ok(f"{stream.pending:,} pending, none for long")
 
 
-def redelivered(often: Often | None, config: Config, cli: str) -> Iterator[Finding]:
-    """No entry comes back again and again: it may be what ends workers."""
-    if often is None or often.deliveries <= OFTEN:
-        yield ok("no entry comes back again and again")
+def redelivered(facts: Facts) -> Iterator[Finding]:
+    """No entry is delivered again and again: it may be what crashes workers."""
+    entry = facts.oldest_pending
+    if entry is None or entry.deliveries <= MANY_DELIVERIES:
+        yield ok("no entry was delivered many times")
         return
-    text = f"{often.id} was delivered {often.deliveries} times, now to {often.consumer}"
+    text = f"{entry.id} was delivered {entry.deliveries} times, now to {entry.consumer}"
     yield wrong(
-        f"{text}: it may be what ends workers",
-        f"{cli} XRANGE {quote(config.stream)} {often.id} {often.id}",
+        f"{text}: it may crash workers",
+        f"{facts.cli} XRANGE {quote(facts.config.stream)} {entry.id} {entry.id}",
     )
 
 
-def _alive(one: heartbeat.WorkerState) -> bool:
-    return one.doing != heartbeat.STOPPED and one.there
+def _alive(state: heartbeat.WorkerState) -> bool:
+    return state.doing != heartbeat.STOPPED and state.there
 
 
-def _gone(
+def _exited(
     name: str, here: dict[str, heartbeat.WorkerState], idle: dict[str, float], config: Config
 ) -> bool:
     if name in here:
@@ -128,7 +127,7 @@ def _gone(
 
 
 def _start(config: Config) -> str:
-    """Return what starts workers: the supervisor that runs here, or else a pool."""
+    """Return the command that starts workers: with the running supervisor, or a new pool."""
     socket = config.run_path() / "supervisor.sock"
     if socket.exists():
         return f"supervisorctl -s {quote(f'unix://{socket}')} start 'worker:*'"

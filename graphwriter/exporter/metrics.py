@@ -1,4 +1,8 @@
-"""What was seen as metrics: every name, and what it means, is in this file."""
+"""The metrics: every name and its help text is in this file.
+
+To add a metric, yield it from the function of its subject below. A counter also needs a field in
+`worker/counts.py`, which the heartbeat files then contain.
+"""
 
 from __future__ import annotations
 
@@ -14,49 +18,51 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from graphwriter import __version__
-from graphwriter.exporter.refresh import Shown
+from graphwriter.exporter.refresh import Reading
 from graphwriter.graph.failures import Failure
-from graphwriter.status import Base, Pipeline
+from graphwriter.status import GraphStatus, Pipeline
 from graphwriter.worker.counts import EVENTS, LATENCY, SECONDS, Counts, Spread
 
 
 class Metrics(Collector):
-    """All metrics of one pipeline on this machine; `shown` gives what was seen last."""
+    """All metrics of one pipeline on this machine; `last` returns the last reading."""
 
-    def __init__(self, shown: Callable[[], Shown]) -> None:
-        self._shown = shown
+    def __init__(self, last: Callable[[], Reading]) -> None:
+        self._last = last
 
     def describe(self) -> Iterator[Metric]:
-        """Yield nothing: asked at registration, when nothing need be looked at."""
+        """Yield nothing: called at registration, when nothing has to be read."""
         yield from ()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric. What is not known, such as the lag in an outage, is left out."""
-        pipeline, base, _ = self._shown()
+        """Yield every metric. Unknown values, such as the lag during an outage, are left out."""
+        pipeline, graph, _ = self._last()
         info = GaugeMetricFamily(
             "graph_writer_build_info",
-            "1, with the version, and what is served.",
+            "1, with the version, the stream and the group.",
             labels=("version", "stream", "group"),
         )
         info.add_metric((__version__, pipeline.stream, pipeline.group), 1)
         yield info
         yield from counters(pipeline.totals)
         yield _counter(
-            "graph_writer_watchdog_kills", "Stuck workers that the watchdog ended.", pipeline.kills
+            "graph_writer_watchdog_kills", "Stuck workers that the watchdog killed.", pipeline.kills
         )
-        yield from _servers(pipeline, base)
+        yield from _servers(pipeline, graph)
         yield from _stream(pipeline)
         yield from _workers(pipeline)
-        yield _gauge("graph_writer_graph_nodes", "Nodes in Neo4j.", ("label",), base.nodes)
-        yield _gauge("graph_writer_graph_relationships", "Relationships.", ("type",), base.links)
+        yield _gauge("graph_writer_graph_nodes", "Nodes in Neo4j.", ("label",), graph.nodes)
+        yield _gauge(
+            "graph_writer_graph_relationships", "Relationships in Neo4j.", ("type",), graph.links
+        )
 
 
 def counters(total: Counts) -> Iterator[Metric]:
-    """Yield what workers counted: of this machine, of all that ever had this run directory."""
+    """Yield the counters of all workers that ever used this run directory."""
     events = CounterMetricFamily(
         "graph_events_processed",
-        "Events that are through: written, unchanged (known already, or folded into a newer one of "
-        "their batch), dead (kept as a dead letter).",
+        "Handled events: written, unchanged (equal to the graph, or folded into a newer event of "
+        "the batch), dead (kept as a dead letter).",
         labels=("status",),
     )
     for status in ("written", "unchanged", "dead"):
@@ -64,25 +70,25 @@ def counters(total: Counts) -> Iterator[Metric]:
     yield events
     yield _histogram(
         "graph_processing_duration_seconds",
-        "From a batch in hand to its acknowledgement.",
+        "Time from the read of a batch to its acknowledgement.",
         SECONDS,
         total.seconds,
     )
     yield _histogram(
         "graph_writer_latency_seconds",
-        "From XADD to acknowledgement, of the oldest entry of each batch.",
+        "End-to-end latency: from XADD to acknowledgement of the oldest entry of each batch.",
         LATENCY,
         total.latency,
     )
     yield _histogram("graph_writer_batch_size", "Entries of a batch.", EVENTS, total.sizes)
     for name, text in (
-        ("entries", "Entries taken from the stream, those taken again included."),
+        ("entries", "Entries delivered to workers, including redeliveries."),
         ("batches", "Transactions committed."),
-        ("claimed", "Entries taken over from other consumers."),
-        ("retries", "Batches that were tried again."),
+        ("claimed", "Entries claimed from other consumers."),
+        ("retries", "Retries of batches."),
         ("lost", "Entries that were trimmed or deleted before they were written."),
-        ("regrouped", "Times that the consumer group was gone, and was made again."),
-        ("outages", "Times that a worker found a server away, and waited for it."),
+        ("regrouped", "Times that the consumer group was deleted, and created again."),
+        ("outages", "Times that a worker had to wait for an unavailable server."),
     ):
         yield _counter(f"graph_writer_{name}", text, getattr(total, name))
     reasons = CounterMetricFamily(
@@ -93,9 +99,9 @@ def counters(total: Counts) -> Iterator[Metric]:
     yield reasons
     errors = CounterMetricFamily(
         "graph_writer_neo4j_errors",
-        "Errors of Neo4j, by what is done about them: transient, unknown (outcome): tried again; "
-        "too_big: halved; store (takes no writes): waited for; configuration: the worker ends; "
-        "data: halved until the event is found.",
+        "Errors of Neo4j by class: transient, unknown (outcome): retried; too_big: halved; store "
+        "(takes no writes): waited for; configuration: the worker exits; data: halved until the "
+        "event is found.",
         labels=("class",),
     )
     for failure in Failure:
@@ -103,39 +109,45 @@ def counters(total: Counts) -> Iterator[Metric]:
     yield errors
 
 
-def _servers(pipeline: Pipeline, base: Base) -> Iterator[Metric]:
-    servers = {"redis": pipeline.redis, "neo4j": base.neo4j}
+def _servers(pipeline: Pipeline, graph: GraphStatus) -> Iterator[Metric]:
+    servers = {"redis": pipeline.redis, "neo4j": graph.neo4j}
     yield _gauge(
         "graph_writer_up",
-        "Whether a server answers; a refusal is an answer too.",
+        "Whether a server answers; also 1 if it denies access.",
         ("server",),
         {name: int(server.up or server.refused) for name, server in servers.items()},
     )
     yield _gauge(
         "graph_writer_refused",
-        "Whether a server answers the exporter with a refusal: a password, or a right, is wrong.",
+        "Whether a server denies access to the exporter: a wrong password, or a missing right.",
         ("server",),
         {name: int(server.refused) for name, server in servers.items()},
     )
     yield _gauge(
         "graph_writer_answer_seconds",
-        "How long the last look at a server took.",
+        "Duration of the last reading of a server.",
         ("server",),
         {name: server.seconds for name, server in servers.items()},
     )
-    yield _gauge("graph_writer_looked_seconds", "Time of the last look.", (), {"": pipeline.time})
+    yield _gauge(
+        "graph_writer_looked_seconds", "Time of the last reading.", (), {"": pipeline.time}
+    )
 
 
 def _stream(pipeline: Pipeline) -> Iterator[Metric]:
     for name, text, value in (
         ("stream_length", "Entries in the stream.", pipeline.length),
-        ("stream_added", "Entries ever added, where Redis knows.", pipeline.added),
-        ("lag", "Entries that the group was not given yet, where Redis knows.", pipeline.unread),
-        ("pending", "Entries given to consumers and not acknowledged.", pipeline.pending),
-        ("dead_letters", "Dead letters that are kept now.", pipeline.dead),
+        ("stream_added", "Entries ever added, if Redis knows it.", pipeline.added),
+        (
+            "lag",
+            "Entries not delivered to the group yet (unread), if Redis knows it.",
+            pipeline.unread,
+        ),
+        ("pending", "Entries delivered to consumers and not acknowledged.", pipeline.pending),
+        ("dead_letters", "Dead letters that are kept.", pipeline.dead),
         (
             "trimmed_unread",
-            "Entries that were trimmed before the group was given them, and are not counted yet.",
+            "Entries that were trimmed before they were delivered, not counted as lost yet.",
             pipeline.trimmed_unread,
         ),
     ):
@@ -145,14 +157,16 @@ def _stream(pipeline: Pipeline) -> Iterator[Metric]:
         for name, text, age in (
             (
                 "unread",
-                "Age of the oldest entry nobody was given; 0 without one.",
+                "Age of the oldest unread entry; 0 without one.",
                 pipeline.oldest_unread,
             ),
             ("pending", "Age of the oldest pending entry; 0 without one.", pipeline.oldest_pending),
         ):
             yield _gauge(f"graph_writer_oldest_{name}_seconds", text, (), {"": age or 0.0})
         number = len(pipeline.consumers)
-        yield _gauge("graph_writer_consumers", "Consumers, of all machines.", (), {"": number})
+        yield _gauge(
+            "graph_writer_consumers", "Consumers of the group on all machines.", (), {"": number}
+        )
 
 
 def _workers(pipeline: Pipeline) -> Iterator[Metric]:
@@ -160,13 +174,13 @@ def _workers(pipeline: Pipeline) -> Iterator[Metric]:
     stuck = sum(worker.stuck for worker in pipeline.workers)
     yield _gauge(
         "graph_writer_workers",
-        "Workers of this machine: alive and getting on, stuck, or ended and not started again.",
+        "Workers on this machine: alive and making progress, stuck, or ended and not restarted.",
         ("state",),
         {"alive": alive - stuck, "stuck": stuck, "ended": len(pipeline.workers) - alive},
     )
     yield _gauge(
         "graph_writer_worker_progress_seconds",
-        "Age of a worker's last progress; the watchdog goes by it too.",
+        "Age of a worker's last progress, which the watchdog uses too.",
         ("consumer",),
         {worker.consumer: worker.progress_age for worker in pipeline.workers},
     )

@@ -1,5 +1,5 @@
 "use strict";
-// Asks for what changed every two seconds, and puts in only that: what is selected stays selected.
+// Fetches the changing part every two seconds and replaces only what differs: a selection stays.
 const EVERY = 2000, HIDDEN = 15000, PATIENCE = 5000;
 const gone = document.getElementById("gone");
 let answered = Date.now(), timer;
@@ -13,14 +13,14 @@ function morph(old, fresh) {
   } else {
     for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
     for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-    [...old.childNodes].forEach((child, place) => morph(child, fresh.childNodes[place]));
+    [...old.childNodes].forEach((child, index) => morph(child, fresh.childNodes[index]));
   }
 }
 
-async function look() {
+async function refresh() {
   try {
     const answer = await fetch("live", { signal: AbortSignal.timeout(PATIENCE), cache: "no-store" });
-    if (!answer.ok) throw new Error(`it answers ${answer.status}`);
+    if (!answer.ok) throw new Error(`HTTP status ${answer.status}`);
     const live = document.createElement("template");
     live.innerHTML = (await answer.json()).html;
     const main = document.createElement("main");
@@ -30,10 +30,10 @@ async function look() {
     answered = Date.now();
     gone.hidden = true;
   } catch (error) {
-    gone.textContent = `The exporter has not answered for ${Math.round((Date.now() - answered) / 1000)} s: what is below is old (${error.message})`;
+    gone.textContent = `The exporter has not answered for ${Math.round((Date.now() - answered) / 1000)} s: the page is outdated (${error.message})`;
     gone.hidden = false;
   }
-  timer = setTimeout(look, document.hidden ? HIDDEN : EVERY);
+  timer = setTimeout(refresh, document.hidden ? HIDDEN : EVERY);
 }
 
 document.addEventListener("click", async ({ target }) => {
@@ -48,7 +48,7 @@ document.addEventListener("click", async ({ target }) => {
 });
 document.addEventListener("visibilitychange", () => {
   clearTimeout(timer);
-  timer = setTimeout(look, document.hidden ? HIDDEN : 0);
+  timer = setTimeout(refresh, document.hidden ? HIDDEN : 0);
 });
 document.documentElement.classList.add("live");
-timer = setTimeout(look, EVERY);
+timer = setTimeout(refresh, EVERY);

@@ -1,7 +1,6 @@
-"""The status page: what was seen last, as HTML that needs nothing from elsewhere.
+"""The status page: the last reading as one HTML file without external resources.
 
-Whatever came from outside is escaped by the template engine, all of it, and has lost its control
-characters before.
+The template engine escapes every value, after control characters were removed from it.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ import jinja2
 from markupsafe import Markup
 
 from graphwriter import __version__
-from graphwriter.exporter.refresh import Shown
-from graphwriter.status import POINTS, troubles, worries
-from graphwriter.text import age, plain
+from graphwriter.exporter.refresh import Reading
+from graphwriter.status import POINTS, problems, warnings
+from graphwriter.text import age, plain, rate
 
-WIDTH, HEIGHT = 300, 40  # of the line of rates, in its own units
+WIDTH, HEIGHT = 300, 40  # of the chart of rates, in its own units
 
 
 def _file(name: str) -> str:
@@ -33,7 +32,7 @@ def _hash(text: str) -> str:
 
 
 class Page:
-    """Renders the page, each look once, however many read it."""
+    """Renders the page, once for each reading, however many clients read it."""
 
     def __init__(self) -> None:
         templates = jinja2.Environment(
@@ -46,7 +45,7 @@ class Page:
         )
         templates.filters |= {"age": _age, "number": _number, "utc": _utc, "rate": _rate}
         style, script = _file("page.css"), _file("page.js")
-        # Our own texts, and nothing else: an element that got into the page could do nothing.
+        # Only our own style and script: an injected element could do nothing.
         self.policy = (
             f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
             "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -57,67 +56,67 @@ class Page:
         self._fixed = {"style": Markup(style), "script": Markup(script), "version": __version__}  # noqa: S704
         self._rendered: tuple[object, str] = (None, "")
 
-    def live(self, shown: Shown) -> str:
-        """Return what changes, as HTML."""
+    def live(self, reading: Reading) -> str:
+        """Return the changing part, as HTML."""
         key, html = self._rendered
-        if key != shown:
-            pipeline, base, summary = shown
-            found, away = troubles(pipeline, base), (pipeline.redis.error, base.neo4j.error)
+        if key != reading:
+            pipeline, graph, summary = reading
+            found = problems(pipeline, graph)
             html = self._live.render(
                 pipeline=pipeline,
-                base=base,
+                graph=graph,
                 summary=summary,
-                troubles=found,
-                verdict=_verdict(shown, found),
-                worries=[*_behind(shown), *worries(pipeline)],
-                away=away,
-                errors=_errors(shown),
+                problems=found,
+                verdict=_verdict(reading, found),
+                warnings=[*_lags(reading), *warnings(pipeline)],
+                server_errors=(pipeline.redis.error, graph.neo4j.error),
+                errors=_errors(reading),
                 line=_line(summary.rates),
                 peak=max(summary.rates, default=0.0),
             )
-            self._rendered = (shown, html)
+            self._rendered = (reading, html)
         return html
 
-    def whole(self, shown: Shown) -> str:
+    def whole(self, reading: Reading) -> str:
         """Return the page."""
         return self._whole.render(
-            live=Markup(self.live(shown)),  # noqa: S704 - rendered by us
-            pipeline=shown.pipeline,
+            live=Markup(self.live(reading)),  # noqa: S704 - rendered above
+            pipeline=reading.pipeline,
             **self._fixed,
         )
 
 
-def _verdict(shown: Shown, found: Sequence[str]) -> str:
-    """Return a word for the troubles: a refusal may be the exporter's alone."""
-    refused = sum(server.refused for server in (shown.pipeline.redis, shown.base.neo4j))
-    return "refused" if refused == len(found) else "outage"
+def _verdict(reading: Reading, lines: Sequence[str]) -> str:
+    """Return one word for the problems; access may be denied to the exporter only."""
+    denied = sum(server.refused for server in (reading.pipeline.redis, reading.graph.neo4j))
+    return "access denied" if denied == len(lines) else "outage"
 
 
-def _behind(shown: Shown) -> Iterator[str]:
-    if shown.summary.behind:
-        since = _age(shown.pipeline.oldest_unread)
-        unread = f"{shown.pipeline.unread:,} unread"
-        yield f"{unread}, the oldest for {since}, and no fewer than a minute ago"
+def _lags(reading: Reading) -> Iterator[str]:
+    if reading.summary.behind:
+        since = _age(reading.pipeline.oldest_unread)
+        unread = f"{reading.pipeline.unread:,} unread"
+        yield f"{unread}, the oldest for {since}; the lag did not fall in the last minute"
 
 
-def _errors(shown: Shown) -> list[tuple[float, str, str]]:
-    """Return the last error of each worker that is over, the newest first: when, who, what."""
+def _errors(reading: Reading) -> list[tuple[float, str, str]]:
+    """Return the last past error of each worker, newest first: time, worker, text."""
     found = [
-        (*one.last_error, one.consumer)
-        for one in shown.pipeline.workers
-        if one.last_error and not one.error
+        (*worker.last_error, worker.consumer)
+        for worker in reading.pipeline.workers
+        if worker.last_error and not worker.error
     ]
-    return [(when, who, what) for when, what, who in sorted(found, reverse=True)][:10]
+    return [(when, name, text) for when, text, name in sorted(found, reverse=True)][:10]
 
 
 def _line(rates: Sequence[float]) -> str:
-    """Return the rates as points of an SVG polyline, the last at the right."""
+    """Return the rates as points of an SVG polyline, the last one at the right."""
     top = max(max(rates, default=0.0), 1.0)
     step = WIDTH / (POINTS - 1)
     start = WIDTH - step * (len(rates) - 1)
     return " ".join(
-        f"{start + step * place:.1f},{HEIGHT - 1 - (HEIGHT - 2) * rate / top:.1f}"
-        for place, rate in enumerate(rates)
+        f"{start + step * position:.1f},{HEIGHT - 1 - (HEIGHT - 2) * value / top:.1f}"
+        for position, value in enumerate(rates)
     )
 
 
@@ -136,13 +135,11 @@ def _number(value: float | None) -> str | None:
 
 
 def _rate(value: float | None) -> str:
-    if value is None:
-        return "\N{EN DASH}/s"
-    return f"{value:,.0f}/s" if value >= 10 or not value else f"{value:.1f}/s"
+    return "\N{EN DASH}/s" if value is None else rate(value)
 
 
 def _utc(seconds: float) -> str:
-    """A day and a time; of a time that is none, nothing."""
+    """Return day and time; nothing for an impossible time."""
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
     except (OverflowError, ValueError, OSError):

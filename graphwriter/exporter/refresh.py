@@ -1,6 +1,7 @@
-"""Looking at the servers again and again, in threads of its own: readers get what was seen last.
+"""Reads the state again and again in its own threads; clients get the last reading.
 
-However many read, the servers are asked as often; and a server that hangs, hangs no reader.
+The number of clients does not change how often servers are asked, and a server that hangs blocks no
+client.
 """
 
 from __future__ import annotations
@@ -13,83 +14,91 @@ from typing import NamedTuple
 
 import msgspec
 
-from graphwriter.status import Base, Looker, Pipeline, Server, Summary, Trend
+from graphwriter.status import GraphStatus, Pipeline, Server, StatusReader, Summary, Trend
 
 log = logging.getLogger("graphwriter")
 
-EVERY, BASE_EVERY = 2.0, 5.0  # seconds between looks at Redis and the workers, and at Neo4j
-OVERDUE = 7.0  # seconds that a look may take before its server counts as away
-STUCK = 60.0  # seconds without a finished look after which the exporter itself is not well
+REFRESH_INTERVAL = 2.0  # seconds between two readings of Redis and the workers
+NEO4J_INTERVAL = 5.0  # seconds between two readings of Neo4j
+OVERDUE = 7.0  # seconds that a reading of Neo4j may take before it counts as unavailable
+STALE = 60.0  # seconds without a reading after which the exporter itself is unhealthy
 
 
-class Shown(NamedTuple):
-    """What is shown to readers, at one time."""
+class Reading(NamedTuple):
+    """The state at one time, as clients get it."""
 
     pipeline: Pipeline
-    base: Base
+    graph: GraphStatus
     summary: Summary
 
 
-class Looks:
-    """Looks from `start` to `stop`."""
+class Refresher:
+    """Reads the state from `start` to `stop`."""
 
     def __init__(
-        self, looker: Looker, every: float = EVERY, base_every: float = BASE_EVERY
+        self,
+        reader: StatusReader,
+        interval: float = REFRESH_INTERVAL,
+        neo4j_interval: float = NEO4J_INTERVAL,
     ) -> None:
-        self._looker, self._every, self._base_every = looker, every, base_every
+        self._reader, self._interval, self._neo4j_interval = reader, interval, neo4j_interval
         self._trend = Trend()
         self.ended = threading.Event()
-        self._begun: float | None = None  # when the look at Neo4j began that is not over
+        self._started: float | None = None  # when the reading of Neo4j began that is in progress
         self._finished = time.monotonic()
-        self._base = Base(Server(looker.graph.uri, False, 0.0, "not asked yet"))
-        self._seen = self._look()
+        self._graph = GraphStatus(Server(reader.graph.uri, False, 0.0, "not asked yet"))
+        self._pipeline = self._read()
 
     def start(self) -> None:
-        """Begin to look. The first look at Redis is over; that at Neo4j is waited for a second."""
+        """Start the threads, and wait up to a second for the first reading of Neo4j."""
         first = threading.Event()
-        for look, every in ((self._pipeline, self._every), (self._neo4j, self._base_every)):
-            threading.Thread(target=self._again, args=(look, every, first), daemon=True).start()
+        for refresh, interval in (
+            (self._refresh, self._interval),
+            (self._refresh_neo4j, self._neo4j_interval),
+        ):
+            arguments = refresh, interval, first
+            threading.Thread(target=self._repeat, args=arguments, daemon=True).start()
         first.wait(1.0)
 
     def stop(self) -> None:
-        """Look no more."""
+        """End the threads after their current reading."""
         self.ended.set()
 
-    def _again(self, look: Callable[[], bool], every: float, first: threading.Event) -> None:
+    def _repeat(self, refresh: Callable[[], bool], interval: float, first: threading.Event) -> None:
         while not self.ended.is_set():
             try:
-                if look():
+                if refresh():
                     first.set()
             except Exception:
-                log.exception("a look failed")
-            self.ended.wait(every)
+                log.exception("the state could not be read")
+            self.ended.wait(interval)
 
-    def _pipeline(self) -> bool:
-        self._seen = self._look()
+    def _refresh(self) -> bool:
+        self._pipeline = self._read()
         self._finished = time.monotonic()
         return False
 
-    def _look(self) -> tuple[Pipeline, Summary]:
-        pipeline = self._looker.pipeline()
+    def _read(self) -> tuple[Pipeline, Summary]:
+        pipeline = self._reader.pipeline()
         return pipeline, self._trend.add(pipeline)
 
-    def _neo4j(self) -> bool:
-        self._begun = time.monotonic()
-        self._base = self._looker.base()
-        self._begun = None
+    def _refresh_neo4j(self) -> bool:
+        self._started = time.monotonic()
+        self._graph = self._reader.graph_status()
+        self._started = None
         return True
 
-    def shown(self) -> Shown:
-        """Return what was seen last. Blocks on nothing."""
-        pipeline, summary = self._seen
-        base, begun = self._base, self._begun
-        late = 0.0 if begun is None else time.monotonic() - begun
+    def last(self) -> Reading:
+        """Return the last reading. Does not block."""
+        pipeline, summary = self._pipeline
+        graph, started = self._graph, self._started
+        late = 0.0 if started is None else time.monotonic() - started
         if late > OVERDUE:
-            away = Server(base.neo4j.place, False, late, f"no answer for {late:.0f} s")
-            base = msgspec.structs.replace(base, neo4j=away)
-        return Shown(pipeline, base, summary)
+            server = Server(graph.neo4j.place, False, late, f"no answer for {late:.0f} s")
+            graph = msgspec.structs.replace(graph, neo4j=server)
+        return Reading(pipeline, graph, summary)
 
     @property
-    def well(self) -> bool:
-        """Whether we still look."""
-        return time.monotonic() - self._finished < STUCK
+    def healthy(self) -> bool:
+        """Whether there was a reading in the last minute."""
+        return time.monotonic() - self._finished < STALE

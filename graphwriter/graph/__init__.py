@@ -1,4 +1,8 @@
-"""The Neo4j side: the only place that knows the driver. The statements are the .cypher files."""
+"""Neo4j: the only room that knows the driver. All statements are in `cypher/`.
+
+`batch` lays events out as rows, `write` writes them, `client` is the connection; `schema`, `posts`,
+`scan` and `duplicates` serve verify and adoption, `info` has read-only facts.
+"""
 
 from __future__ import annotations
 

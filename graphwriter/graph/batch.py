@@ -1,8 +1,9 @@
-"""What one statement carries: the events of a batch, folded and laid out as rows.
+"""The parameters of the write statement: the events of a batch, folded and laid out as rows.
 
-Pure. Events of one message are folded facet by facet, the highest version wins. The distinct
-messages, sources and authors stand in lists sorted by key, so that every worker takes its locks in
-the same order, and rows name them by their place in those lists.
+Pure. Events of one message are folded facet by facet: the highest version wins. The distinct
+messages, sources and authors are in lists sorted by key, so that every worker takes its locks in
+the same order; rows refer to them by position. `cypher/write.cypher` reads the columns of a row by
+position: a new column is added in both files.
 """
 
 from __future__ import annotations
@@ -12,16 +13,44 @@ from typing import Any, NamedTuple
 
 from graphwriter.events import Address, Endpoint, Event, day
 
-Row = list[Any]
 Labels = dict[Endpoint, tuple[int, str | None]]  # version and name; -1 while nameless
 MICROS = 1_000_000
 
 
-class Parameter(dict[str, list[Any]]):
-    """What the driver sends: a batch's lists by their names.
+# A row is a plain list, since the driver's packer in Rust takes no other sequence. Its columns:
+Row = list[Any]
+POST = (
+    *("message", "forward_version", "reply_version", "author_version"),
+    *("version", "post_id", "channel_id", "tenant_id", "posted_seconds", "posted_nanoseconds"),
+    *("views_count", "forwards_count", "reactions_count", "has_media", "is_edited"),
+    *("telegram_post_url", "content_hash", "text"),
+)
+FORWARD = (
+    *("message", "version", "source", "target"),
+    *("seconds", "nanoseconds", "message_id", "name"),
+)
+REPLY = ("message", "version", "target", "thread_id")
+AUTHORED = ("message", "version", "author", "signature")
+NO_LINK = ("message", "version")
+LABEL = ("id", "type", "name", "name_day")  # of a source or an author; the newest name and its day
 
-    The driver makes a text of every parameter for its own log, also while nothing is logged, which
-    took a fifth of a worker's time (neo4j 6.4): this one's is short.
+_MESSAGE, _VERSION, _POST_ID = map(POST.index, ("message", "version", "post_id"))
+
+
+class Claim(NamedTuple):
+    """A post_id, the address that claims it, and the version of the post."""
+
+    post_id: str | None
+    tg_channel_id: int
+    telegram_message_id: int
+    version: int
+
+
+class Parameter(dict[str, list[Any]]):
+    """The parameter of the statement: the lists of a batch by name.
+
+    The driver formats every parameter for its own log, even if nothing is logged, which took a
+    fifth of a worker's time (neo4j 6.4): this one has a short text.
     """
 
     def __repr__(self) -> str:
@@ -29,20 +58,20 @@ class Parameter(dict[str, list[Any]]):
 
 
 class Batch(NamedTuple):
-    """The parameters of the write statement; `write.cypher` says what each row holds.
+    """The parameters of the write statement.
 
-    Rows that say only that a post has no such link are short, and stand apart: most posts have most
-    facets empty, and a new post has nothing to unlink.
+    Rows that only say that a post has no such link are short, and in lists of their own: most posts
+    have most facets empty, and a new post has nothing to unlink.
     """
 
     messages: list[Address]
-    sources: list[Row]
-    authors: list[Row]
-    posts: list[Row]
-    forwards: list[Row]
-    replies: list[Row]
-    authored: list[Row]
-    no_forwards: list[Row]
+    sources: list[Row]  # LABEL
+    authors: list[Row]  # LABEL
+    posts: list[Row]  # POST; message: position in `messages`
+    forwards: list[Row]  # FORWARD; source, target: positions, None where unknown
+    replies: list[Row]  # REPLY
+    authored: list[Row]  # AUTHORED
+    no_forwards: list[Row]  # NO_LINK
     no_replies: list[Row]
     no_authors: list[Row]
 
@@ -50,72 +79,90 @@ class Batch(NamedTuple):
         """Return the batch as the one parameter of its statement."""
         return Parameter(self._asdict())
 
+    def claims(self) -> list[Claim]:
+        """Return which address claims which post_id."""
+        return [
+            Claim(row[_POST_ID], *self.messages[row[_MESSAGE]], row[_VERSION]) for row in self.posts
+        ]
+
+    def links_only(self) -> Batch:
+        """Return the batch without the posts' own values.
+
+        Version 0 makes a node a post if nothing is known of it, and is older than any event.
+        """
+        nothing = [None] * (len(POST) - _VERSION - 1)
+        return self._replace(posts=[[*row[:_VERSION], 0, *nothing] for row in self.posts])
+
 
 def fold(events: Iterable[Event], with_text: bool = False) -> Batch:
-    """Return the rows that write `events`, in any order and any number, with the newest winning."""
+    """Return the rows that write `events`, in any order and any number: the newest wins."""
     return _rows(newest(events), with_text)
 
 
 def newest(events: Iterable[Event]) -> dict[Address, Event]:
-    """Return one event a message: of each facet what the newest that speaks for it says."""
-    found: dict[Address, Event] = {}
+    """Return one event per message: each facet from the newest event that has it."""
+    by_address: dict[Address, Event] = {}
     for event in events:
-        held = found.setdefault(event.address, event)
+        held = by_address.setdefault(event.address, event)
         if held is not event:
             facets = map(_newer, held[2:], event[2:])
-            found[event.address] = Event(held.address, held.tenant_id, *facets)
-    return found
+            by_address[event.address] = Event(held.address, held.tenant_id, *facets)
+    return by_address
 
 
-def _newer(one: Any, other: Any) -> Any:
-    """Return the facet of the higher version; None has none."""
-    return other if one is None or (other is not None and other.version > one.version) else one
+def _newer(held: Any, facet: Any) -> Any:
+    """Return the facet with the higher version; None has none."""
+    return facet if held is None or (facet is not None and facet.version > held.version) else held
 
 
 def _rows(events: dict[Address, Event], with_text: bool) -> Batch:
-    messages, sources, authors = _ends(events.values())
-    message_list = sorted(messages.union(events))
-    message_at: dict[Address | None, int]
-    message_at = {address: place for place, address in enumerate(message_list)}
-    source_list, source_at = _sorted(sources)
-    author_list, author_at = _sorted(authors)
-    batch = Batch(message_list, source_list, author_list, [], [], [], [], [], [], [])
-    _, _, _, posts, forwards, replies, authored, no_forwards, no_replies, no_authors = batch
-    for at, address in enumerate(message_list):
+    targets, source_names, author_names = _ends(events.values())
+    messages = sorted(targets.union(events))
+    position: dict[Address | None, int]
+    position = {address: at for at, address in enumerate(messages)}
+    sources, source_position = _sorted(source_names)
+    authors, author_position = _sorted(author_names)
+    posts: list[Row] = []
+    forwards: list[Row] = []
+    replies: list[Row] = []
+    authored: list[Row] = []
+    no_forwards: list[Row] = []
+    no_replies: list[Row] = []
+    no_authors: list[Row] = []
+    for at, address in enumerate(messages):
         event = events.get(address)
         if event is None:
             continue  # only a target
         _, _, post, forward, reply, author = event
         forward_version = reply_version = author_version = None
         if forward is not None:
-            forward_version, source, to, date, message_id, name = forward
-            if source is None and to is None:
+            forward_version, source, target, date, message_id, name = forward
+            if source is None and target is None:
                 no_forwards.append([at, forward_version])
             else:
-                where = source_at.get(source), message_at.get(to)
-                forwards.append([at, forward_version, *where, *_seconds(date), message_id, name])
+                ends = source_position.get(source), position.get(target)
+                forwards.append([at, forward_version, *ends, *_seconds(date), message_id, name])
         if reply is not None:
-            reply_version, to, thread_id = reply
-            if to is None:
+            reply_version, target, thread_id = reply
+            if target is None:
                 no_replies.append([at, reply_version])
             else:
-                replies.append([at, reply_version, message_at[to], thread_id])
+                replies.append([at, reply_version, position[target], thread_id])
         if author is not None:
             author_version, endpoint, _, signature = author
             if endpoint is None:
                 no_authors.append([at, author_version])
             else:
-                authored.append([at, author_version, author_at[endpoint], signature])
+                authored.append([at, author_version, author_position[endpoint], signature])
         versions = forward_version, reply_version, author_version
-        row = [at, *versions, *post[:4], *_seconds(post.posted_at), *post[5:]]
-        if not with_text:
-            row[-1] = None
-        posts.append(row)
-    return batch
+        text = post.text if with_text else None
+        posts.append([at, *versions, *post[:4], *_seconds(post.posted_at), *post[5:-1], text])
+    links = forwards, replies, authored, no_forwards, no_replies, no_authors
+    return Batch(messages, sources, authors, posts, *links)
 
 
 def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels]:
-    """Return what the links lead to: messages, sources, authors."""
+    """Return the other ends of the links: messages, sources, authors."""
     messages: set[Address] = set()
     sources: Labels = {}
     authors: Labels = {}
@@ -133,7 +180,7 @@ def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels]:
 
 
 def _seconds(micros: int | None) -> tuple[int | None, int | None]:
-    """Return whole seconds and nanoseconds, which Cypher's datetime() takes, also before 1970."""
+    """Return whole seconds and nanoseconds, as Cypher's datetime() takes them, also before 1970."""
     if micros is None:
         return None, None
     seconds, rest = divmod(micros, MICROS)
@@ -141,15 +188,15 @@ def _seconds(micros: int | None) -> tuple[int | None, int | None]:
 
 
 def _label(held: Labels, key: Endpoint, version: int, name: str | None) -> None:
-    """Keep the newest name that is given for `key`."""
+    """Keep the newest name given for `key`."""
     if key not in held or (name is not None and version > held[key][0]):
         held[key] = (version if name is not None else -1, name)
 
 
-def _sorted(held: Labels) -> tuple[list[Row], dict[Endpoint | None, int]]:
+def _sorted(names: Labels) -> tuple[list[Row], dict[Endpoint | None, int]]:
     rows: list[Row] = []
-    places: dict[Endpoint | None, int] = {}
-    for place, (key, (version, name)) in enumerate(sorted(held.items())):
-        places[key] = place
+    position: dict[Endpoint | None, int] = {}
+    for at, (key, (version, name)) in enumerate(sorted(names.items())):
+        position[key] = at
         rows.append([*key, name, None if name is None else day(version)])
-    return rows, places
+    return rows, position

@@ -1,36 +1,48 @@
-"""The graph: one connection to Neo4j, and one statement a batch."""
+"""The connection to Neo4j: reads, writes of batches, retries, and errors turned into ours."""
 
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from importlib import resources
 from typing import Any, LiteralString, TypeVar
+from urllib.parse import parse_qs
 
 import neo4j
 from neo4j import GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, unit_of_work
+from neo4j._codec.packstream import v1 as packstream
 from neo4j.exceptions import DriverError, TransientError
 
 from graphwriter import events, urls
+from graphwriter.backoff import Backoff
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError, GraphwriterError, TooBig, Unavailable
-from graphwriter.graph import address
-from graphwriter.graph.batch import Batch
+from graphwriter.graph.batch import Batch, Claim
 from graphwriter.graph.failures import Claims, Failure, Refused, Taken, classify, line
 
 T = TypeVar("T")
-DELAY = 0.05  # seconds before the first retry; the driver's own second idles through a deadlock
+FIRST_PAUSE, LONGEST_PAUSE = 0.07, 1.0  # seconds; the driver's own first one lasts a whole second
+SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 
 
 def statement(name: str) -> LiteralString:
-    """Return the text of the statement in `name`.cypher."""
-    text: Any = (resources.files("graphwriter.graph") / "cypher" / f"{name}.cypher").read_text(
-        "utf-8"
-    )
-    return text  # type: ignore[no-any-return]  # a file of ours is as literal as a module
+    """Return the statement of cypher/NAME.cypher, or the one below `:NAME` in queries.cypher."""
+    return _queries().get(name) or _read(name)
+
+
+@cache
+def _queries() -> dict[str, LiteralString]:
+    sections: list[Any] = _read("queries").split("\n// :")[1:]
+    return {name: text.strip() for name, _, text in (part.partition("\n") for part in sections)}
+
+
+def _read(name: str) -> LiteralString:
+    folder = resources.files("graphwriter.graph") / "cypher"
+    text: Any = (folder / f"{name}.cypher").read_text("utf-8")
+    return text  # type: ignore[no-any-return]  # a file of the package is as literal as a module
 
 
 def connect(
@@ -41,11 +53,11 @@ def connect(
     retry: float | None = None,
     patience: float = 5.0,
 ) -> Graph:
-    """Return the graph that `config` names; it connects on first use.
+    """Return the graph that the settings name; it connects on first use.
 
     Args:
-        database: another one than the settings name, such as `system`.
-        timeout, retry: seconds for a transaction and for its retries; None: as the settings say.
+        database: a database other than the configured one, such as `system`.
+        timeout, retry: seconds for a transaction and for its retries; None: the settings.
         patience: seconds to wait for a connection.
     """
     return Graph(
@@ -62,8 +74,8 @@ class Graph:
     """A Neo4j database that batches are written to.
 
     The constructor only stores; `open` (or `with`) connects. Every call blocks for at most
-    `timeout` (one transaction) plus `retry` (retries of one batch), in seconds, and ends in one of
-    our own errors: `Unavailable`, `ConfigError`, `TooBig`, `Refused`.
+    `timeout` (one transaction) plus `retry` (retries of one batch), in seconds, and raises only
+    `Unavailable`, `ConfigError`, `TooBig` and `Refused`.
     """
 
     def __init__(
@@ -78,21 +90,20 @@ class Graph:
         connect: float = 5.0,
     ) -> None:
         self._uri, self.database = uri, database
-        self.uri = urls.safe(uri)  # as it may be shown
+        self.uri = urls.safe(uri)  # without a password
         self._auth = None if user is None else (user, password or "")
         self._timeout, self._retry, self._connect = timeout, retry, connect
         self._driver: neo4j.Driver | None = None
-        self._process = 0  # that made the driver
-        self._write, self._claims, self._adopt = map(statement, ("write", "claims", "adopt"))
-        self._rewrite = statement("rewrite")
-        self.retries = 0  # batches tried again, by us or by the driver, since the start
-        self.failures: Counter[str] = Counter()  # errors since then, by the name of their class
+        self._process = 0  # the process that created the driver
+        self._write, self._rewrite = statement("write"), statement("rewrite")
+        self.retries = 0  # of batches, by this class or by the driver, since the start
+        self.failures: Counter[str] = Counter()  # errors since the start, by failure class
 
     def open(self) -> Graph:
-        """Make the driver; it connects on first use. Raises ConfigError for a bad URI."""
+        """Create the driver; it connects on first use. Raises ConfigError for an invalid URI."""
         if self._driver is None:
             self._process = os.getpid()
-            address.check(self._uri)
+            check_uri(self._uri)
             try:
                 self._driver = GraphDatabase.driver(
                     self._uri,
@@ -101,7 +112,7 @@ class Graph:
                     connection_acquisition_timeout=self._connect + 5,
                     liveness_check_timeout=30.0,
                     max_transaction_retry_time=self._retry,
-                    initial_retry_delay=DELAY,
+                    initial_retry_delay=FIRST_PAUSE,
                     retry_delay_jitter_factor=0.5,
                     notifications_min_severity=NotificationMinimumSeverity.OFF,
                     telemetry_disabled=True,
@@ -125,67 +136,67 @@ class Graph:
 
     @property
     def driver(self) -> neo4j.Driver:
-        """The driver, made on first use."""
+        """The driver, created on first use."""
         self.open()
         assert self._driver is not None
         if self._process != os.getpid():
             raise ConfigError(
                 f"this connection to Neo4j was opened in process {self._process}, and process "
-                f"{os.getpid()} cannot share it: open one in each, after the fork"
+                f"{os.getpid()} cannot share it: open one in each process, after the fork"
             )
         return self._driver
 
     def check(self, *, writes: bool = False) -> str:
-        """Ask the database for a sign of life, once, and return the server's agent string.
+        """Return the server's agent string if the database answers; one attempt.
 
-        With `writes` also whether it takes any: makes a node, and rolls it back.
+        With `writes` also check that it takes writes: create a node, and roll back.
 
         Raises:
             Unavailable: no answer; a later call may get one.
-            ConfigError: it answers, and refuses the user, the password or the database.
+            ConfigError: it answers, and denies the user, the password or the database.
         """
         try:
             with (
                 self.driver.session(database=self.database) as session,
                 session.begin_transaction(timeout=self._timeout) as tx,
             ):
-                agent = tx.run("CREATE ()" if writes else "RETURN 1").consume().server.agent
+                probe = statement("write_probe" if writes else "read_probe")
+                agent = tx.run(probe).consume().server.agent
                 tx.rollback()
                 return agent
         except Exception as error:  # noqa: BLE001 - classified, never swallowed
-            raise self.ours(error) from None
+            raise self.translate(error) from None
 
     def read(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
-        """Return the rows of a read query; errors as for `check`."""
-        found: list[dict[str, Any]] = self._query(query, neo4j.RoutingControl.READ, parameters)
-        return found
+        """Return the rows of a read query; raises as `check`."""
+        rows: list[dict[str, Any]] = self._query(query, neo4j.RoutingControl.READ, parameters)
+        return rows
 
     def rows(self, query: LiteralString, **parameters: Any) -> list[list[Any]]:
-        """Return the rows of a read query without names, in half the time of `read`."""
-        found: list[list[Any]] = self._query(
+        """Return the rows of a read query without column names, in half the time of `read`."""
+        rows: list[list[Any]] = self._query(
             query, neo4j.RoutingControl.READ, parameters, neo4j.Result.values
         )
-        return found
+        return rows
 
     def run(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
-        """Run a query that may write, in a transaction of its own; errors as for `check`."""
-        found: list[dict[str, Any]] = self._query(query, neo4j.RoutingControl.WRITE, parameters)
-        return found
+        """Run a query that may write, in its own transaction; raises as `check`."""
+        rows: list[dict[str, Any]] = self._query(query, neo4j.RoutingControl.WRITE, parameters)
+        return rows
 
     def write(self, batch: Batch, *, rewrite: bool = False) -> frozenset[int]:
-        """Write `batch` in one transaction, committed when this returns.
+        """Write `batch` in one transaction, which is committed when this returns.
 
-        With `rewrite` also what the graph has already, in the same version or in one that no event
-        can have, which mends links and values that are not as the version says.
+        With `rewrite` also write what the graph has already, in the same version or in one that no
+        event can have. Posts of another service that block the batch are adopted.
 
-        Returns the places (in `batch.messages`) of the posts that it changed. Posts of another
-        service that hold a post_id of the batch are adopted on the way.
+        Returns the positions in `batch.messages` of the posts that changed.
 
         Raises:
-            Unavailable: not written, or not known to be: write it again, that is always safe.
+            Unavailable: not written, or unknown: write it again, which is always safe.
             TooBig: write it in halves.
             Refused: some row can never be written. `Taken` names the rows.
-            ConfigError: a person has to mend the set-up.
+            ConfigError: a person has to change the set-up.
         """
         parameters = {"batch": batch.parameter()}
 
@@ -194,22 +205,26 @@ class Graph:
                 latest = events.latest(int(time.time() * 1000))
                 tx.run(self._rewrite, parameters, latest=latest).consume()
             record = tx.run(self._write, parameters).single(strict=True)
-            return frozenset(place for facet in record for place in facet)
+            return frozenset(position for facet in record for position in facet)
 
         try:
-            return self._retried(work, lambda: self._settle(batch))
+            return self._retried(work, lambda: self._adopt_foreign(batch))
         finally:
-            # The driver's objects are cycles, which would keep the rows until the next collection.
+            # The driver's objects are in reference cycles, which would keep the rows in memory
+            # until the next garbage collection.
             parameters["batch"].clear()
 
-    def mend(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
-        """Run a query that writes beside running workers; retried, and raises, as `write`."""
+    def repair(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
+        """Run a query that writes next to running workers; retries, and raises, as `write`."""
         return self._retried(lambda tx: tx.run(query, parameters).data(), lambda: False)
 
-    def _retried(self, work: Callable[[ManagedTransaction], T], settle: Callable[[], bool]) -> T:
-        """Run `work` in a transaction, again while that may help, or where `settle` says so."""
+    def _retried(
+        self, work: Callable[[ManagedTransaction], T], adopt_foreign: Callable[[], bool]
+    ) -> T:
+        """Run `work` in a transaction; retry transient errors, and after adopting foreign posts."""
         deadline = time.monotonic() + self._retry
-        delay = DELAY
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        adoptions = 0
         while True:
             try:
                 return self._once(work, deadline - time.monotonic())
@@ -217,15 +232,22 @@ class Graph:
                 raise
             except Exception as error:  # noqa: BLE001 - classified, never swallowed
                 failure = classify(error)
-                if failure is Failure.DATA and settle():
+                if failure is Failure.DATA and adopt_foreign():
+                    adoptions += 1
+                    # The first retry is free: with `retry` 0 a post can be adopted all the same.
+                    if adoptions > 1 and time.monotonic() > deadline:
+                        raise Unavailable(
+                            f"Neo4j at {self.uri}: another service changes the posts of this batch "
+                            f"while they are adopted, {adoptions} times: {line(error)}"
+                        ) from None
                     continue
-                again = failure in (Failure.TRANSIENT, Failure.UNKNOWN)
-                if not again or time.monotonic() + delay > deadline:
-                    raise self.ours(error) from None
+                retry = failure in (Failure.TRANSIENT, Failure.UNKNOWN)
+                pause = backoff.next()
+                if not retry or time.monotonic() + pause > deadline:
+                    raise self.translate(error) from None
                 self.failures[failure.word] += 1
             self.retries += 1
-            time.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-            delay = min(delay * 2, 1.0)
+            time.sleep(pause)
 
     def _once(self, work: Callable[[ManagedTransaction], T], budget: float) -> T:
         tried = 0
@@ -234,7 +256,7 @@ class Graph:
         def counted(tx: ManagedTransaction) -> T:
             nonlocal tried
             tried += 1
-            if tried > 1:  # the driver's own retry, after an error that only it saw
+            if tried > 1:  # the driver retries by itself after some errors
                 self.retries += 1
                 self.failures[Failure.TRANSIENT.word] += 1
             try:
@@ -242,37 +264,40 @@ class Graph:
             except TransientError as error:
                 if classify(error) is Failure.TRANSIENT:
                     raise
-                # The driver would try this again, as it is, until its time is over.
-                raise self.ours(error) from None
+                # The driver would retry this one, unchanged, until its time is over.
+                raise self.translate(error) from None
 
         with self.driver.session(
             database=self.database, max_transaction_retry_time=max(budget, 0.0)
         ) as session:
             return session.execute_write(counted)
 
-    def _settle(self, batch: Batch) -> bool:
-        """Adopt the foreign posts that stand in the way; return whether trying again may help."""
-        taken, found = self._claimed(batch)
-        # One address a post_id: the next time round the others find it taken.
-        foreign = {claim[0]: claim for claim in sorted(found, reverse=True)}
-        if foreign:
-            self.run(self._adopt, claims=list(foreign.values()))
+    def _adopt_foreign(self, batch: Batch) -> bool:
+        """Adopt the foreign posts that block `batch`; return whether a retry may succeed."""
+        taken, foreign = self._blocked(batch)
+        # One address per post_id: at the retry the other addresses find it taken.
+        chosen = {claim[0]: claim for claim in sorted(foreign, reverse=True)}
+        if chosen:
+            self.run(statement("adopt"), claims=list(chosen.values()))
         if taken:
             raise Taken(taken)
-        return bool(foreign)
+        return bool(chosen)
 
     def taken(self, batch: Batch) -> Claims:
-        """Return the claims of `batch` that are in vain, as `Taken` has them."""
-        return self._claimed(batch)[0]
+        """Return the claims of `batch` that another address holds, as in `Taken`."""
+        return self._blocked(batch)[0]
 
-    def _claimed(self, batch: Batch) -> tuple[Claims, list[Any]]:
-        """Return the claims in vain, and those on posts of another service that can be adopted."""
-        claims = [[row[5], *batch.messages[row[0]], row[4]] for row in batch.posts]
-        found = self.run(self._claims, claims=claims)
-        taken = (row["claim"] for row in found if not row["foreign"])
+    def _blocked(self, batch: Batch) -> tuple[Claims, list[Any]]:
+        """Return the claims that another address holds, and those on foreign posts to adopt."""
+        claims = [list(claim) for claim in batch.claims()]
+        blocked = self.run(statement("claims"), claims=claims)
+        taken = (Claim(*row["claim"]) for row in blocked if not row["foreign"])
         return (
-            frozenset((post_id, (channel, message)) for post_id, channel, message, _ in taken),
-            [row["claim"] for row in found if row["foreign"]],
+            frozenset(
+                (claim.post_id or "", (claim.tg_channel_id, claim.telegram_message_id))
+                for claim in taken
+            ),
+            [row["claim"] for row in blocked if row["foreign"]],
         )
 
     def _query(
@@ -291,20 +316,64 @@ class Graph:
                 result_transformer_=rows,
             )
         except Exception as error:  # noqa: BLE001 - classified, never swallowed
-            raise self.ours(error) from None
+            raise self.translate(error) from None
 
-    def ours(self, error: Exception) -> GraphwriterError:
-        """Return the error of ours that says what to do about the driver's, and count it."""
-        what, failure = line(error), classify(error)
+    def translate(self, error: Exception) -> GraphwriterError:
+        """Return our error for one of the driver's; it says what to do. Counts it too."""
+        text, failure = line(error), classify(error)
         self.failures[failure.word] += 1
         match failure:
             case Failure.TOO_BIG:
-                return TooBig(f"Neo4j cannot carry this batch: {what}")
+                return TooBig(f"Neo4j cannot process this batch: {text}")
             case Failure.DATA:
-                return Refused("refused", f"Neo4j refuses the data: {what}")
+                return Refused("refused", f"Neo4j refuses the data: {text}")
             case Failure.CONFIGURATION:
-                return ConfigError(f"Neo4j at {self.uri}, database {self.database}: {what}")
+                return ConfigError(f"Neo4j at {self.uri}, database {self.database}: {text}")
             case Failure.STORE:
-                return Unavailable(f"Neo4j at {self.uri} takes no writes: {what}")
+                return Unavailable(f"Neo4j at {self.uri} takes no writes: {text}")
             case _:
-                return Unavailable(f"Neo4j at {self.uri} does not answer: {what}")
+                return Unavailable(f"Neo4j at {self.uri} does not answer: {text}")
+
+
+def check_uri(uri: str) -> None:
+    """Return if the driver can use `uri` and it contains no secret, since logs show it.
+
+    Raises:
+        ConfigError: with what to set instead. The message does not contain the URI.
+    """
+    scheme, mark, rest = uri.partition("://")
+    if not mark or scheme not in SCHEMES:
+        problem = f"begins with {scheme}://" if mark else "is not a URI"
+        raise ConfigError(
+            f"NEO4J_URI {problem}, expected one of {', '.join(SCHEMES)} before ://, as in "
+            "bolt://127.0.0.1:7687"
+        )
+    if "@" in rest:
+        raise ConfigError(
+            "NEO4J_URI contains a user or a password, which every log would show: set NEO4J_USER "
+            "and NEO4J_PASSWORD or NEO4J_PASSWORD_FILE instead"
+        )
+    query = rest.partition("?")[2]
+    routed = scheme.startswith("neo4j") and set(parse_qs(query)) <= {"policy", "region"}
+    if "#" in rest or (query and not routed):
+        raise ConfigError(
+            "NEO4J_URI has more text after the port: expected bolt://HOST:PORT or "
+            "neo4j://HOST:PORT?policy=NAME, and passwords in NEO4J_PASSWORD_FILE"
+        )
+
+
+def release_packer_tables() -> None:
+    """Free 10 MB: tables of small integers that the driver's packer in Python keeps.
+
+    The packer in Rust does not use them. They are private to the driver: a driver without them, or
+    without the Rust packer, is left alone. Only for our own processes, since another user of the
+    driver in the same process might need them.
+    """
+    if getattr(packstream, "_rust_pack", None) is None:
+        return
+    if getattr(packstream, "_rust_unpack", None) is None:
+        return
+    for name in ("PACKED_UINT_16", "UNPACKED_UINT_16"):
+        table: object = getattr(packstream, name, None)
+        if isinstance(table, list | dict):
+            table.clear()

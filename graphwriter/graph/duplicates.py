@@ -1,4 +1,4 @@
-"""Nodes that a missing constraint let in twice, and how they become one again."""
+"""Duplicate nodes, which a missing constraint allowed: count them, and merge them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, LiteralString
 from graphwriter.graph.client import Graph, statement
 from graphwriter.graph.schema import CONSTRAINTS
 
-GROUPS = 200  # mended in one transaction
+GROUPS = 200  # keys that are merged in one transaction
 
 
 def count(graph: Graph, name: str) -> int:
-    """Return how many keys constraint `name` would forbid; one walk through the label's nodes."""
+    """Return how many keys violate the constraint `name`; scans all nodes of the label."""
     return int(graph.rows(f"{_grouped(name)} RETURN count(*)")[0][0])
 
 
-def mend(graph: Graph, name: str) -> int:
-    """Make one node of those that share a key, and return how many keys could not be mended.
+def merge(graph: Graph, name: str) -> int:
+    """Merge nodes with the same key, and return how many keys could not be merged.
 
-    Of several posts with one post_id the one whose event is the oldest keeps it, as if it had been
-    the first to commit; the others become placeholders. Raises what `Graph.write` does.
+    Of several posts with one post_id the post with the oldest event keeps it, as if it had been
+    committed first; the others become placeholders. Raises as `Graph.write`.
     """
     left = -1
     while True:
@@ -31,32 +31,34 @@ def mend(graph: Graph, name: str) -> int:
         )
         if not groups:
             return 0
-        together, demoted = [], []
+        merged, demoted = [], []
         for (nodes,) in groups:
-            more, less = _settled(nodes) if name == "graphwriter_post_id" else (nodes, [])
-            together.append([each[0] for each in more])
-            demoted += [each[0] for each in less]
+            kept, others = _keep_one(nodes) if name == "graphwriter_post_id" else (nodes, [])
+            merged.append([node[0] for node in kept])
+            demoted += [node[0] for node in others]
         if demoted:
-            graph.mend(statement("demote"), ids=demoted)
-        graph.mend(statement("merge"), groups=together)
+            graph.repair(statement("demote"), ids=demoted)
+        graph.repair(statement("merge"), groups=merged)
         before, left = left, count(graph, name)
         if left == before:
             return left
 
 
-def _settled(nodes: list[list[Any]]) -> tuple[list[list[Any]], list[list[Any]]]:
-    """Return the posts with one post_id that become one, and those that give it up."""
+def _keep_one(nodes: list[list[Any]]) -> tuple[list[list[Any]], list[list[Any]]]:
+    """Return the posts with one post_id that become one post, and those that lose the post_id."""
     by_address: dict[Any, list[list[Any]]] = defaultdict(list)
-    for each in nodes:
-        by_address[None if None in each[1:3] else tuple(each[1:3])].append(each)
+    for node in nodes:
+        by_address[None if None in node[1:3] else tuple(node[1:3])].append(node)
     foreign = by_address.pop(None, [])
     groups = sorted(by_address.values(), key=lambda g: min(-1 if n[3] is None else n[3] for n in g))
     first, *others = groups or [[]]
-    return first + foreign, [each for group in others for each in group]
+    return first + foreign, [node for group in others for node in group]
 
 
 def _grouped(name: str) -> LiteralString:
     label, properties = CONSTRAINTS[name]
-    there = " AND ".join(f"n.{key} IS NOT NULL" for key in properties)
+    present = " AND ".join(f"n.{key} IS NOT NULL" for key in properties)
     keys = ", ".join(f"n.{key} AS {key}" for key in properties)
-    return f"MATCH (n:{label}) WHERE {there} WITH {keys}, collect(n) AS nodes WHERE size(nodes) > 1"
+    return (
+        f"MATCH (n:{label}) WHERE {present} WITH {keys}, collect(n) AS nodes WHERE size(nodes) > 1"
+    )

@@ -1,7 +1,7 @@
-"""What an error of Neo4j means for the batch that met it: six classes, each with its own way on.
+"""Six classes of Neo4j errors; the class decides what happens to the batch.
 
-The codes are the server's (Neo4j status codes and GQLSTATUS), read off real servers by the tests
-where one can be made to give them.
+The codes are Neo4j status codes and GQLSTATUS. The tests provoke them on real servers where that is
+possible.
 """
 
 from __future__ import annotations
@@ -24,39 +24,41 @@ from neo4j.exceptions import (
 from graphwriter.errors import BadEvent
 from graphwriter.events import Address
 
-# The driver shows its objects: ResolvedIPv4Address(('127.0.0.1', 7687)), Deadline(timeout=5.0).
+# The driver prints its objects: ResolvedIPv4Address(('127.0.0.1', 7687)), Deadline(timeout=5.0).
 _ADDRESS = re.compile(r"(?:Resolved)?IPv[46]Address\(\('([^']*)', (\d+)[^)]*\)\)")
 _DEADLINE = re.compile(r"deadline Deadline\(timeout=([\d.]+)\)")
 _RESOLVED = re.compile(r"Couldn't connect to \S+ \(resolved to [^)]*\)\): ")
 
 
 class Failure(Enum):
-    """The six classes, each with what is done about it."""
+    """The six classes, each with the action that follows."""
 
-    TRANSIENT = "try the batch again: a deadlock, a lost connection, a node deleted meanwhile"
-    UNKNOWN = "run the batch again: it may or may not be committed, and running it twice is safe"
+    TRANSIENT = "retry the batch: a deadlock, a lost connection, a node deleted meanwhile"
+    UNKNOWN = "retry the batch: it may be committed, and a second write changes nothing"
     TOO_BIG = "write the batch in halves"
-    STORE = "wait: the store takes no writes now, or lets nobody in"
-    CONFIGURATION = "stop: a person has to mend it"
-    DATA = "find the event by halving, and keep it as a dead letter"
+    STORE = "wait: the store takes no writes now, or no login"
+    CONFIGURATION = "stop: a person has to fix it"
+    DATA = "find the event by halving, and bury it as a dead letter"
 
     @property
     def word(self) -> str:
-        """What it is called in counts and metrics."""
+        """Its name in counts and metrics."""
         return self.name.lower()
 
 
-Claims = frozenset[tuple[str, Address]]  # (post_id, address that claims it in vain)
+Claims = frozenset[
+    tuple[str, Address]
+]  # (post_id, an address that claims it although another one holds it)
 
 
 class Refused(BadEvent):
-    """Raised when Neo4j will never take these rows; halving the batch finds the one."""
+    """Raised when Neo4j will never accept these rows; halving the batch finds the bad row."""
 
 
 class Taken(Refused):
     """Raised when another address holds some of the batch's post_ids.
 
-    `claims` are the ones in the way, each (post_id, address that claims it in vain).
+    `claims` has a (post_id, address) for each row that cannot get its post_id.
     """
 
     def __init__(self, claims: Claims) -> None:
@@ -65,7 +67,8 @@ class Taken(Refused):
         self.claims = claims
 
 
-# A node to be deleted got a relationship meanwhile: GQLSTATUS, and what 5.26 says, which has none.
+# A node to be deleted got a relationship meanwhile: the GQLSTATUS, and the message of 5.26, which
+# has no GQLSTATUS.
 _HAS_RELATIONSHIPS, _CANNOT_DELETE = "G1001", "Cannot delete node<"
 
 _BY_CODE = {
@@ -83,7 +86,8 @@ _BY_CODE = {
     "Neo.TransientError.General.ForbiddenOnReadOnlyDatabase": Failure.STORE,
     "Neo.ClientError.General.WriteOnReadOnlyAccessDatabase": Failure.STORE,
     "Neo.ClientError.Statement.AccessMode": Failure.STORE,
-    # Others' wrong passwords lock a user out for a while, and what checks passwords may be away.
+    # Neo4j locks an account after failed logins by anyone, and an external auth provider may be
+    # down: both pass, so wait.
     "Neo.ClientError.Security.AuthenticationRateLimit": Failure.STORE,
     "Neo.ClientError.Security.AuthProviderFailed": Failure.STORE,
     "Neo.ClientError.Security.AuthProviderTimeout": Failure.STORE,
@@ -103,9 +107,9 @@ _BY_FAMILY = (
 
 
 def classify(error: Exception) -> Failure:
-    """Return what to do about an error that the driver raised while a batch was written.
+    """Return the class of an error that was raised while a batch was written.
 
-    Raises the error itself where it is none of the driver's, such as MemoryError.
+    Raises the error itself if it is not the driver's, such as MemoryError.
     """
     if isinstance(error, IncompleteCommit):
         return Failure.UNKNOWN
@@ -125,11 +129,11 @@ def classify(error: Exception) -> Failure:
         return Failure.TRANSIENT
     if isinstance(error, TypeError | ValueError | OverflowError):
         return Failure.DATA  # the driver cannot pack a value
-    raise error  # none of the driver's: not the event's fault, and not ours to wait for
+    raise error  # not the driver's: neither the event's fault nor an outage
 
 
 def line(error: Exception) -> str:
-    """Return the error as one line: its code and the server's first sentence, without a stack."""
+    """Return the error in one line: its code and the first sentence, without a stack."""
     if isinstance(error, Neo4jError):
         return f"{error.code}: {(error.message or '').splitlines()[0] if error.message else ''}"
     lost = isinstance(error, ServiceUnavailable | SessionExpired)
@@ -140,7 +144,7 @@ def line(error: Exception) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """Return what the system said where a connection failed: the driver's own text is long."""
+    """Return the operating system's message of a failed connection; the driver's text is long."""
     last = ""
     known: set[int] = set()
     below: BaseException | None = error

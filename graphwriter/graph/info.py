@@ -1,58 +1,19 @@
-"""What Neo4j tells of itself and of what is in the graph, for `doctor`: it changes nothing.
+"""Read-only facts of Neo4j and of the graph, for status, the page, metrics and doctor alike.
 
-Every function blocks for at most the graph's timeout, and raises its errors.
+Every function blocks for at most the graph's timeout, and raises as `Graph.read`.
 """
 
 from __future__ import annotations
 
 import time
-from typing import LiteralString, NamedTuple
+from typing import NamedTuple
 
-from graphwriter.graph.client import Graph
+from graphwriter.graph.client import Graph, statement
 
-MOST = 200_000  # posts that are looked at for links that are there twice
-
-_FOREIGN: LiteralString = """
-MATCH (p:Post) WHERE NOT p:Message
-RETURN count(p) AS number, count(CASE WHEN p.post_id IS NOT NULL
-  AND p.tg_channel_id IS NOT NULL AND p.telegram_message_id IS NOT NULL THEN 1 END) AS ready
-"""
-_DOUBLED: LiteralString = """
-MATCH (p:Post) WITH p LIMIT $most
-WITH p.post_id AS post, [
-  ['FORWARDED_FROM', count {(p)-[:FORWARDED_FROM]->()}],
-  ['FORWARDED_FROM_POST', count {(p)-[:FORWARDED_FROM_POST]->()}],
-  ['REPLIES_TO', count {(p)-[:REPLIES_TO]->()}],
-  ['AUTHOR_OF', count {(p)<-[:AUTHOR_OF]-()}]
-] AS links
-UNWIND links AS link
-WITH post, link WHERE link[1] > 1
-RETURN link[0] AS type, count(*) AS posts, min(post) AS example ORDER BY type
-"""
-_DATABASE: LiteralString = """
-SHOW DATABASES YIELD name, aliases, access, currentStatus, requestedStatus, statusMessage
-WHERE name = $name OR $name IN aliases
-"""
-_BARE: LiteralString = """
-MATCH (m:Message) WHERE m.tg_channel_id > 0 WITH m LIMIT $most
-WHERE EXISTS { (:Message {tg_channel_id: -1000000000000 - m.tg_channel_id,
-  telegram_message_id: m.telegram_message_id}) }
-RETURN count(m) AS number
-"""
-
+MOST = 200_000  # nodes that one query of doctor reads
 
 LABELS = ("Post", "Message", "ForwardSource", "Author")
-# From Neo4j's count store, which has these numbers ready; each is planned in no time.
-COUNTS: dict[str, LiteralString] = {
-    "Post": "MATCH (n:Post) RETURN count(n) AS number",
-    "Message": "MATCH (n:Message) RETURN count(n) AS number",
-    "ForwardSource": "MATCH (n:ForwardSource) RETURN count(n) AS number",
-    "Author": "MATCH (n:Author) RETURN count(n) AS number",
-    "FORWARDED_FROM": "MATCH ()-[r:FORWARDED_FROM]->() RETURN count(r) AS number",
-    "FORWARDED_FROM_POST": "MATCH ()-[r:FORWARDED_FROM_POST]->() RETURN count(r) AS number",
-    "REPLIES_TO": "MATCH ()-[r:REPLIES_TO]->() RETURN count(r) AS number",
-    "AUTHOR_OF": "MATCH ()-[r:AUTHOR_OF]->() RETURN count(r) AS number",
-}
+LINKS = ("FORWARDED_FROM", "FORWARDED_FROM_POST", "REPLIES_TO", "AUTHOR_OF")
 
 
 class Version(NamedTuple):
@@ -62,8 +23,8 @@ class Version(NamedTuple):
     edition: str
 
 
-class State(NamedTuple):
-    """A database: such as read-write or read-only, online or offline, and why."""
+class DatabaseState(NamedTuple):
+    """A database: such as read-write or read-only, online or offline, and the reason."""
 
     access: str
     status: str
@@ -71,14 +32,14 @@ class State(NamedTuple):
 
 
 class Foreign(NamedTuple):
-    """Posts that another service made: how many, and how many of them carry an address."""
+    """Posts of another service: how many, and how many of them have an address."""
 
     number: int
     ready: int
 
 
-class Doubled(NamedTuple):
-    """Posts with more than one relationship of a type, and the post_id of one of them."""
+class RepeatedLinks(NamedTuple):
+    """Posts with more than one link of a type: how many, and the post_id of one of them."""
 
     type: str
     posts: int
@@ -86,30 +47,30 @@ class Doubled(NamedTuple):
 
 
 def version(graph: Graph) -> Version:
-    """Return what the server is."""
-    rows = graph.read("CALL dbms.components() YIELD name, versions, edition")
+    """Return the version of the server."""
+    rows = graph.read(statement("version"))
     kernel = next(row for row in rows if row["name"] == "Neo4j Kernel")
     return Version(kernel["versions"][0], kernel["edition"])
 
 
-def state(graph: Graph, database: str) -> State | None:
-    """Return how a database is; None where the server does not list it for us."""
-    rows = graph.read(_DATABASE, name=database.lower())
+def database_state(graph: Graph, database: str) -> DatabaseState | None:
+    """Return the state of a database; None if the server does not list it for our user."""
+    rows = graph.read(statement("database"), name=database.lower())
     if not rows:
         return None
     row = rows[0]
-    return State(row["access"], row["currentStatus"], row["statusMessage"] or "")
+    return DatabaseState(row["access"], row["currentStatus"], row["statusMessage"] or "")
 
 
 def probe(graph: Graph) -> None:
-    """Return if the database takes writes: makes a node, and rolls it back; no trace is left."""
+    """Return if the database takes writes: creates a node, and rolls back."""
     graph.check(writes=True)
 
 
-def ahead(graph: Graph) -> float:
-    """Return by how many seconds the server's clock is ahead of ours."""
-    query: LiteralString = "RETURN datetime.realtime().epochMillis AS now"
-    graph.read(query)  # planned now, so that the next one takes no time
+def clock_ahead(graph: Graph) -> float:
+    """Return by how many seconds the server's clock is ahead of this machine's."""
+    query = statement("clock")
+    graph.read(query)  # plans the query, so that the next call takes no time
     start = time.time()
     now = graph.read(query)[0]["now"] / 1000
     return float(now - (start + time.time()) / 2)
@@ -117,17 +78,19 @@ def ahead(graph: Graph) -> float:
 
 def foreign(graph: Graph) -> Foreign:
     """Count the posts without the label Message."""
-    return Foreign(**graph.read(_FOREIGN)[0])
+    return Foreign(**graph.read(statement("foreign"))[0])
 
 
-def doubled(graph: Graph) -> list[Doubled]:
-    """Count the posts with a link too many, among the first 200,000."""
-    return [Doubled(**row) for row in graph.read(_DOUBLED, most=MOST)]
+def repeated_links(graph: Graph) -> list[RepeatedLinks]:
+    """Count the posts with more than one link of a type, among the first 200,000."""
+    return [RepeatedLinks(**row) for row in graph.read(statement("repeated_links"), most=MOST)]
 
 
-def bare(graph: Graph) -> int:
-    """Count the messages of a bare channel id beside that of the marked one, of the first 200,000.
+def bare_channels(graph: Graph) -> int:
+    """Count messages with a bare channel id that exist with the marked id too, of 200,000."""
+    return int(graph.read(statement("bare_channels"), most=MOST)[0]["number"])
 
-    A positive id is a private chat's, so most graphs have none.
-    """
-    return int(graph.read(_BARE, most=MOST)[0]["number"])
+
+def count(graph: Graph, kind: str) -> int:
+    """Return how many nodes of a label, or links of a type, the graph has."""
+    return int(graph.read(statement(kind))[0]["number"])

@@ -1,4 +1,4 @@
-"""What the graph holds of some posts, and what it holds too much."""
+"""The state of posts in the graph, and the deletion of links without an event."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from graphwriter.graph.client import Graph, statement
 
 
 class PostState(NamedTuple):
-    """A post as the graph holds it: links as lists, since a broken graph may have too many.
+    """A post in the graph. Links are lists, since a damaged graph may have too many.
 
-    The end of a link is None where it is a node of another kind. `post` has the values of
-    `events.Post` after its version; `versions` those of the four facets.
+    The end of a link is None if it is a node with an unexpected label. `post` has the values of
+    `events.Post` after the version; `versions` are those of the four facets.
     """
 
     is_post: bool
-    versions: tuple[Any, Any, Any, Any]  # None, or an integer if people left them alone
+    versions: tuple[Any, Any, Any, Any]  # integers or None, unless somebody changed them
     post: tuple[Any, ...]
     # date in microseconds, message id, name
     sources: Sequence[tuple[Endpoint | None, Any, Any, Any]]
@@ -32,12 +32,12 @@ _STATE = statement("state")
 def read(
     graph: Graph, addresses: Iterable[Address], text: bool = False
 ) -> dict[Address, PostState]:
-    """Return what the graph holds of each address that has a node, by one statement.
+    """Return the state of each address that has a node, with one statement.
 
-    Needs the constraint on :Message, or every address is a walk through the graph. Raises
-    Unavailable, ConfigError, or TooBig where it takes longer than one transaction may.
+    Needs the constraint on :Message; without it every address is a scan of the graph. Raises
+    Unavailable, ConfigError, or TooBig if it takes longer than one transaction may.
     """
-    found = graph.rows(_STATE, wanted={"keys": sorted(addresses), "text": text})
+    rows = graph.rows(_STATE, wanted={"keys": sorted(addresses), "text": text})
     return {
         (key[0], key[1]): PostState(
             is_post,
@@ -48,15 +48,15 @@ def read(
             [(_end(end), thread) for end, thread in replies],
             [(_end(end), signature) for end, signature in authors],
         )
-        for key, is_post, versions, values, sources, targets, replies, authors in found
+        for key, is_post, versions, values, sources, targets, replies, authors in rows
     }
 
 
 def unlink(graph: Graph, addresses: Iterable[Address]) -> None:
-    """Delete the links of these posts that no event said; raises what `Graph.write` does."""
-    ends = graph.mend(statement("unsaid"), keys=sorted(addresses))
+    """Delete the links of these posts that have no event; raises as `Graph.write`."""
+    ends = graph.repair(statement("unsaid"), keys=sorted(addresses))
     if ends:
-        graph.mend(statement("orphans"), ids=[row["id"] for row in ends])
+        graph.repair(statement("orphans"), ids=[row["id"] for row in ends])
 
 
 def _end(key: list[Any] | None) -> Any:

@@ -1,4 +1,4 @@
-"""The constraints that the graph needs, and how to bring a database to them."""
+"""The constraints that the graph needs, how to create them, and the adoption of foreign posts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from graphwriter.errors import ConfigError
 from graphwriter.graph.client import Graph, statement
 from graphwriter.graph.failures import Refused
 
-# Uniqueness constraints only: Community has no node keys. (label, properties) by name.
+# Uniqueness constraints only: Community has no node keys. (label, properties) by name. Labels
+# cannot be parameters, so the statements about one constraint are built here.
 CONSTRAINTS: dict[str, tuple[LiteralString, tuple[LiteralString, ...]]] = {
     "graphwriter_message": ("Message", ("tg_channel_id", "telegram_message_id")),
     "graphwriter_post_id": ("Post", ("post_id",)),
@@ -18,16 +19,16 @@ CONSTRAINTS: dict[str, tuple[LiteralString, tuple[LiteralString, ...]]] = {
 
 
 def missing(graph: Graph) -> list[str]:
-    """Return the names of the constraints that the database lacks, whatever theirs are called."""
-    there = {
+    """Return the names of the missing constraints; existing ones may have other names."""
+    existing = {
         (row["labelsOrTypes"][0], tuple(sorted(row["properties"])))
-        for row in graph.read("SHOW CONSTRAINTS YIELD type, labelsOrTypes, properties, entityType")
+        for row in graph.read(statement("constraints"))
         if row["entityType"] == "NODE" and row["type"] in _UNIQUE
     }
     return [
         name
         for name, (label, properties) in CONSTRAINTS.items()
-        if (label, tuple(sorted(properties))) not in there
+        if (label, tuple(sorted(properties))) not in existing
     ]
 
 
@@ -37,11 +38,11 @@ _UNIQUE = ("UNIQUENESS", "NODE_PROPERTY_UNIQUENESS", "NODE_KEY")
 def apply(graph: Graph) -> list[str]:
     """Create the constraints that are missing, and return their names.
 
-    Safe to call from any number of workers at once, and again.
+    Idempotent, and safe to call from any number of workers at the same time.
 
     Raises:
-        ConfigError: there are duplicates already, and the message has the query that shows them, or
-            an index or a name stands in the way, and it has the statement that drops it.
+        ConfigError: duplicates exist, and the message has the query that shows them; or an index or
+            a name blocks the constraint, and the message has the statement that drops it.
         Unavailable: Neo4j does not answer.
     """
     created = missing(graph)
@@ -54,35 +55,33 @@ def apply(graph: Graph) -> list[str]:
             )
         except Refused as error:
             raise _blocked(graph, name, error.message) from None
-    # Nothing to wait for: a constraint is there when its index is full. Waiting all the same is a
-    # transaction, and another worker's constraint waits for those to end.
+    # No need to wait: a constraint exists when its index is populated. Waiting would be a
+    # transaction, and another worker's constraint waits for transactions to end.
     for name in missing(graph) if created else ():
-        raise _blocked(graph, name, "something else has its name")
+        raise _blocked(graph, name, "something else has this name")
     return created
 
 
-def _blocked(graph: Graph, name: str, said: str) -> ConfigError:
-    if found := obstacles(graph, name):
-        way = f"First {', '.join(f'`{one}`' for one in found)}, then `graphwriter schema apply`"
+def _blocked(graph: Graph, name: str, reason: str) -> ConfigError:
+    if drops := obstacles(graph, name):
+        way = f"First {', '.join(f'`{drop}`' for drop in drops)}, then `graphwriter schema apply`"
     else:
         way = (
-            "`graphwriter verify graph --repair` merges what is there twice. To see it: "
+            "`graphwriter verify graph --repair` merges the duplicates. This query shows them: "
             f"{duplicates(name)}"
         )
-    return ConfigError(f"the constraint {name} cannot be made: {said}. {way}")
+    return ConfigError(f"the constraint {name} cannot be created: {reason}. {way}")
 
 
 def obstacles(graph: Graph, name: str) -> list[str]:
-    """Return the statements that drop what else than duplicates keeps a constraint from being made.
+    """Return the statements that drop what blocks a constraint, other than duplicates.
 
-    That is a plain index on the same properties, or something else of the same name.
+    That is a plain index on the same properties, or something else with the same name.
     """
     label, properties = CONSTRAINTS[name]
     drops = [
         f"DROP INDEX {row['name']}"
-        for row in graph.read(
-            "SHOW INDEXES YIELD name, type, labelsOrTypes, properties, owningConstraint"
-        )
+        for row in graph.read(statement("indexes"))
         if row["owningConstraint"] is None
         and (
             row["name"] == name
@@ -92,55 +91,45 @@ def obstacles(graph: Graph, name: str) -> list[str]:
     ]
     return drops + [
         f"DROP CONSTRAINT {name}"
-        for row in graph.read("SHOW CONSTRAINTS YIELD name")
+        for row in graph.read(statement("constraints"))
         if row["name"] == name
     ]
 
 
 def duplicates(name: str) -> LiteralString:
-    """Return the query that shows the nodes which constraint `name` would forbid."""
+    """Return the query that shows the nodes that violate the constraint `name`."""
     label, properties = CONSTRAINTS[name]
     keys = ", ".join(f"n.{key} AS {key}" for key in properties)
-    there = " AND ".join(f"n.{key} IS NOT NULL" for key in properties)
+    present = " AND ".join(f"n.{key} IS NOT NULL" for key in properties)
     return (
-        f"MATCH (n:{label}) WHERE {there} WITH {keys}, count(*) AS times WHERE times > 1 "
+        f"MATCH (n:{label}) WHERE {present} WITH {keys}, count(*) AS times WHERE times > 1 "
         f"RETURN * ORDER BY times DESC LIMIT 20"
     )
 
 
 def adopt(graph: Graph, page: int = 1000) -> tuple[int, int]:
-    """Adopt the posts of another service that carry an address, `page` at a time.
+    """Adopt the posts of another service that have an address, `page` at a time.
 
     A `(:Post {post_id})` without the label Message is adopted if it has both `tg_channel_id` and
-    `telegram_message_id`. The others are adopted when an event for their post_id arrives.
+    `telegram_message_id`. The others are adopted when an event with their post_id arrives.
 
-    Returns how many were adopted, and how many are left for later.
+    Returns how many were adopted, and how many still wait.
     """
     adopted, after = 0, ""
     adopting = statement("adopt")
-    while found := graph.read(_FOREIGN, page=page, after=after):
-        after = found[-1]["post_id"]  # those that cannot be adopted are not met again
+    while posts := graph.read(statement("foreign_with_address"), page=page, after=after):
+        after = posts[-1]["post_id"]  # posts that cannot be adopted are not read again
         claims = sorted(
-            ([row["post_id"], row["channel"], row["message"]] for row in found), key=_key
+            ([row["post_id"], row["channel"], row["message"]] for row in posts), key=_key
         )
-        adopted += graph.mend(adopting, claims=claims)[0]["adopted"]
+        adopted += graph.repair(adopting, claims=claims)[0]["adopted"]
     return adopted, unadopted(graph)
 
 
 def unadopted(graph: Graph) -> int:
-    """Return how many posts of another service have no address yet."""
-    return int(graph.rows(_LEFT)[0][0])
+    """Return how many posts of another service are not adopted."""
+    return int(graph.read(statement("foreign"))[0]["number"])
 
 
 def _key(claim: list[Any]) -> tuple[Any, ...]:
-    return claim[1], claim[2]  # the order of locks
-
-
-_FOREIGN: LiteralString = """
-MATCH (p:Post)
-WHERE p.post_id > $after AND NOT p:Message
-  AND p.tg_channel_id IS NOT NULL AND p.telegram_message_id IS NOT NULL
-RETURN p.post_id AS post_id, p.tg_channel_id AS channel, p.telegram_message_id AS message
-ORDER BY post_id LIMIT $page
-"""
-_LEFT: LiteralString = "MATCH (p:Post) WHERE NOT p:Message RETURN count(p) AS left"
+    return claim[1], claim[2]  # the order in which locks are taken

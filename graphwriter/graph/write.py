@@ -1,4 +1,4 @@
-"""A batch written, and where Neo4j refuses it written in halves until the event is found."""
+"""Write a batch; if Neo4j refuses it, write halves until the bad event is found."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from graphwriter.events import Event
 from graphwriter.graph import Graph, Refused, Taken
 from graphwriter.graph.batch import Batch, fold
 
-T = TypeVar("T")  # what an event came as
+T = TypeVar("T")  # an entry or a row that an event was decoded from
 Pairs = Sequence[tuple[T, Event]]
 
 
-def settle(
+def write_halving(
     graph: Graph,
     pairs: Pairs[T],
     batch: Batch,
@@ -23,28 +23,28 @@ def settle(
     rewrite: bool = False,
     trying: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Pairs[T], frozenset[int] | Refused]]:
-    """Write `batch`, which is that of `pairs`; yield what is settled, as soon as it is.
+    """Write `batch`, the rows of `pairs`; yield groups of pairs as soon as their outcome is known.
 
-    Each lot comes with the posts that it changed, committed by then, or with why it can never be
-    written. Who stops iterating leaves the rest unwritten. `rewrite` is that of `Graph.write`;
-    `trying` is called before every transaction.
+    A group comes with the positions of the posts that it changed, which are committed, or with the
+    reason why it can never be written. Stopping the iteration leaves the rest unwritten. `rewrite`
+    is passed to `Graph.write`; `trying` is called before every transaction.
 
     Raises:
-        Unavailable, ConfigError: as `Graph.write` does; what was not yielded may be written again.
+        Unavailable, ConfigError: as `Graph.write`; pairs that were not yielded can be retried.
     """
     trying()
     try:
         changed = graph.write(batch, rewrite=rewrite)
     except Taken as error:
-        in_vain = [(pair[1].post.post_id, pair[1].address) in error.claims for pair in pairs]
-        yield [pair for pair, vain in zip(pairs, in_vain, strict=True) if vain], error
-        rests = [[pair for pair, vain in zip(pairs, in_vain, strict=True) if not vain]]
+        refused = [(pair[1].post.post_id, pair[1].address) in error.claims for pair in pairs]
+        yield [pair for pair, taken in zip(pairs, refused, strict=True) if taken], error
+        rests = [[pair for pair, taken in zip(pairs, refused, strict=True) if not taken]]
     except (TooBig, Refused) as error:
         if len(pairs) == 1 and isinstance(error, Refused):
             yield pairs, error
             return
         if len(pairs) == 1:
-            raise Unavailable(f"{error}; it is one event alone") from None
+            raise Unavailable(f"{error}; the batch is a single event") from None
         middle = len(pairs) // 2
         rests = [list(pairs[:middle]), list(pairs[middle:])]
     else:
@@ -52,4 +52,4 @@ def settle(
         return
     for rest in filter(None, rests):
         again = fold((event for _, event in rest), with_text)
-        yield from settle(graph, rest, again, with_text, rewrite=rewrite, trying=trying)
+        yield from write_halving(graph, rest, again, with_text, rewrite=rewrite, trying=trying)

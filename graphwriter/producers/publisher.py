@@ -1,8 +1,7 @@
-"""Adds events to the stream: many in one round trip, each at least once."""
+"""Adds events to the stream: many in one round trip, each at-least-once."""
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,22 +9,25 @@ from typing import Any
 import msgspec
 import orjson
 
+from graphwriter.backoff import Backoff
 from graphwriter.errors import BadEvent, ConfigError, Unavailable
-from graphwriter.events.wire import PostParsedEventV1
-from graphwriter.stream.client import Client, connect, translated
-from graphwriter.stream.consumer import Stream
+from graphwriter.events import PostParsedEventV1
+from graphwriter.stream import info
+from graphwriter.stream.client import Client, add, connect
+from graphwriter.stream.trim import oldest_needed, trim
 
-BUFFER = 4 * 1024 * 1024  # bytes held back at most, and one event above
-TRIM_EVERY = 10  # parts of `maxlen`: how much is added between two looks at the length
+BUFFER_SIZE = 4 * 1024 * 1024  # bytes that are buffered, and at most one event more
+TRIM_SHARE = 10  # the length is read after each tenth of `maxlen`
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 1.0  # seconds between attempts
 
 
 class EventPublisher:
     """Publishes events to a stream. `publish` buffers, `flush` (or `with`) sends.
 
-    Each event is added at least once: after a lost connection those whose answer did not come are
-    sent again, so one may be in the stream twice, which the graph does not notice. What is buffered
-    is lost with the process; what `flush` returned for is in the stream. For one thread at a time;
-    from asyncio, `await asyncio.to_thread(publisher.publish_all, events)`.
+    Delivery is at-least-once: after a lost connection the events without a reply are sent again, so
+    an event may be in the stream twice, and writing it twice changes nothing. Buffered events are
+    lost if the process dies; they are in the stream when `flush` returns. Not thread-safe; from
+    asyncio, `await asyncio.to_thread(publisher.publish_all, events)`.
     """
 
     def __init__(
@@ -40,14 +42,14 @@ class EventPublisher:
         """Store the settings.
 
         Args:
-            many: events in one round trip, at most.
-            patience: seconds that an unreachable server is waited for before `Unavailable`.
-            maxlen: entries above which those go that every consumer group has acknowledged. What
-                some group has not acknowledged stays, however long the stream gets; without a
-                group all stays. None never trims. The user needs an operator's rights for it.
+            many: most events of one round trip.
+            patience: seconds to wait for a server that does not answer, before `Unavailable`.
+            maxlen: number of entries above which those are removed that every consumer group has
+                acknowledged. All other entries stay, however long the stream gets; without a group
+                all stay. None never trims. It needs the rights of an operator.
 
         Raises:
-            ConfigError: the URL is none, or a number is not positive.
+            ConfigError: the URL is invalid, or a number is not positive.
         """
         for name, value in (("many", many), ("maxlen", maxlen)):
             if value is not None and value < 1:
@@ -56,24 +58,22 @@ class EventPublisher:
         self._stream, self._many, self._patience = stream, many, patience
         self._waiting: list[Mapping[Any, Any]] = []
         self._bytes = 0
-        self._maxlen, self._added = maxlen, 0  # since the last look at the length
-        self._trimmer = None if maxlen is None else Stream(url, stream, "", "")
+        self._maxlen, self._added = maxlen, 0  # since the length was read
         self.published = 0
 
     def publish(
         self, event: Mapping[str, Any] | PostParsedEventV1 | bytes | Mapping[bytes, bytes]
     ) -> None:
-        """Take an event: a mapping or its JSON text (form (a)), or an entry's fields as bytes.
+        """Buffer an event: a mapping or its JSON (form (a)), or the fields of an entry as bytes.
 
         Blocks when the buffer is full, see `flush`.
 
         Raises:
-            BadEvent: it cannot be put into an entry. Whether it is a good event is not looked at:
-                a worker does that.
-            Unavailable, ConfigError: as `flush`. The event was not taken: give it again.
+            BadEvent: it does not fit into an entry. The event itself is checked by the worker.
+            Unavailable, ConfigError: as `flush`. The event was not buffered: publish it again.
         """
         fields = _fields(event)
-        if len(self._waiting) >= self._many or self._bytes >= BUFFER:
+        if len(self._waiting) >= self._many or self._bytes >= BUFFER_SIZE:
             self.flush()
         self._waiting.append(fields)
         self._bytes += sum(len(key) + len(value) for key, value in fields.items())
@@ -87,56 +87,49 @@ class EventPublisher:
         return self.published - before
 
     def flush(self) -> None:
-        """Send what is buffered; it is in the stream when this returns.
+        """Send the buffered events; they are in the stream when this returns.
 
         Raises:
-            Unavailable: the server stayed away, or is full; the buffer is kept for another try.
-            ConfigError: the server refuses us.
+            Unavailable: the server does not answer, or is full; the buffer is kept for the next
+                call.
+            ConfigError: the server denies access.
         """
         deadline = time.monotonic() + self._patience
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while self._waiting:
             try:
                 self._send()
             except Unavailable:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(random.uniform(0.1, 0.3))  # noqa: S311 - jitter
-        if self._maxlen is not None and self._added * TRIM_EVERY >= self._maxlen:
+                time.sleep(min(backoff.next(), max(0.0, deadline - time.monotonic())))
+        if self._maxlen is not None and self._added * TRIM_SHARE >= self._maxlen:
             self._trim(self._maxlen)
 
     def _send(self) -> None:
-        """Send the buffer in one round trip, and keep of it what the server did not take."""
-        pipe = self._client.pipeline(transaction=False)
-        for fields in self._waiting:
-            pipe.xadd(self._stream, fields)  # type: ignore[arg-type]
-        with translated(self._client):
-            answers = pipe.execute(raise_on_error=False)
-            refused = [answer for answer in answers if isinstance(answer, Exception)]
-            self.published += len(answers) - len(refused)
-            self._added += len(answers) - len(refused)
-            self._waiting = [
-                fields
-                for fields, answer in zip(self._waiting, answers, strict=True)
-                if isinstance(answer, Exception)
-            ]
-            if refused:
-                raise refused[0]
+        """Send the buffer in one round trip, and keep the events that the server refused."""
+        refused, error = add(self._client, self._stream, self._waiting)
+        added = len(self._waiting) - len(refused)
+        self.published += added
+        self._added += added
+        self._waiting = refused
+        if error is not None:
+            raise error
         self._bytes = 0
 
     def _trim(self, maxlen: int) -> None:
-        assert self._trimmer is not None
         try:
-            if self._trimmer.length() > maxlen and (oldest := self._trimmer.oldest_needed()):
-                self._trimmer.trim(oldest)
+            if info.length(self._client, self._stream) > maxlen and (
+                oldest := oldest_needed(self._client, self._stream)
+            ):
+                trim(self._client, self._stream, oldest)
         except Unavailable:
-            return  # the events are in the stream; the next flush looks again
+            return  # the events are in the stream; the next flush tries again
         self._added = 0
 
     def close(self) -> None:
-        """Close the connection without sending what is buffered. Safe to call twice."""
+        """Close the connection without sending buffered events. Safe to call twice."""
         self._client.close()
-        if self._trimmer is not None:
-            self._trimmer.close()
 
     def __enter__(self) -> EventPublisher:
         return self
@@ -158,9 +151,9 @@ def _fields(event: Any) -> Mapping[Any, Any]:
         raise BadEvent("wrong_type", f"an event is a mapping or JSON as bytes, not {event!r:.80}")
     if all(isinstance(key, bytes) for key in event):
         if not all(isinstance(value, bytes) for value in event.values()):
-            raise BadEvent("wrong_type", "an entry's fields are bytes, keys and values")
+            raise BadEvent("wrong_type", "the fields of an entry are bytes, keys and values")
         return dict(event)
     try:
         return {b"data": orjson.dumps(event)}
     except (TypeError, RecursionError) as error:
-        raise BadEvent("wrong_type", f"the event is no JSON: {error}") from None
+        raise BadEvent("wrong_type", f"the event is not JSON: {error}") from None

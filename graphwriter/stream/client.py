@@ -1,10 +1,12 @@
-"""Connections to Redis or Valkey, and what its errors mean."""
+"""Connections to Redis or Valkey, its errors turned into ours, and adding entries."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
+from importlib import resources
 from typing import Any
 
 import redis
@@ -33,14 +35,14 @@ from graphwriter.urls import safe
 Client = redis.Redis
 
 
-def order(key: bytes | str) -> tuple[int, ...]:
-    """Return an entry's id, or one given as the start of ids, as what ids are compared by."""
-    text = key.decode() if isinstance(key, bytes) else key
-    return tuple(map(int, text.split("-")))
+@cache
+def script(name: str) -> str:
+    """Return the text of the script NAME.lua."""
+    return (resources.files("graphwriter.stream") / f"{name}.lua").read_text("utf-8")
 
 
-# What a server answers that will pass: starting, failing over, short of memory, disk or replicas.
-# The client takes the first word off the answers that it has a class for.
+# Replies that mean an outage: the server starts, fails over, lacks memory, disk or replicas. The
+# client removes the first word of replies for which it has a class.
 _PASSING = (
     AskError,
     ClusterDownError,
@@ -51,14 +53,14 @@ _PASSING = (
 )
 _PASSING_WORDS = ("BUSY", "MISCONF", "NOREPLICAS", "OOM", "READONLY")
 
-# The number of an error, and the address, which we say ourselves.
+# The error number and the address at the start of a text; our message has the address.
 _CONNECTING = re.compile(r"^Error -?\d+ connecting to \S+?\. ")
 
 _SCRIPT = "rror running script"
 
 
 class GroupGone(GraphwriterError):
-    """Raised when the consumer group, or the stream with it, is not there (any more)."""
+    """Raised when the consumer group, or the stream with it, does not exist (any more)."""
 
 
 def connect(
@@ -68,18 +70,18 @@ def connect(
 
     Args:
         source: a URL (redis, rediss, unix, redis+sentinel or redis+cluster), or the pool of another
-            client, of which the address, the user and the TLS settings are taken.
-        key: what it is needed for: of a cluster it talks to the node with this key's slot.
+            client, whose address, user and TLS settings are used.
+        key: the stream: in a cluster the client connects to the node with this key's slot.
         timeout: seconds to wait for a connection or a reply. A client for blocking reads needs
             more than it blocks.
         retries: silent retries of a command after a lost connection. 0 for commands that must not
-            run twice unseen: a read whose reply is lost has delivered its entries all the same.
+            run twice unnoticed: a read whose reply is lost has delivered its entries.
 
     Raises:
-        ConfigError: the URL is none.
+        ConfigError: the URL is invalid.
     """
     retry = Retry(ExponentialWithJitterBackoff(cap=0.5, base=0.05), retries)
-    ours: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "decode_responses": False,
         "socket_timeout": timeout,
         "socket_connect_timeout": min(timeout, 5.0),
@@ -87,35 +89,35 @@ def connect(
         "client_name": "graphwriter",
     }
     if isinstance(source, str) and topology.kind(source):
-        return topology.client(source, key, **ours)
+        return topology.client(source, key, **settings)
     if isinstance(source, str):
         try:
             client = redis.Redis.from_url(source)
         except ValueError:
             shown = f" {safe(source)!r}" if "://" in source else ""
             raise ConfigError(
-                f"REDIS_URL{shown} is no URL such as redis://127.0.0.1:6379/0, nor one of "
-                "rediss://, unix://, redis+sentinel:// or redis+cluster://; in a password "
-                "/, #, ? and @ stand as %2F, %23, %3F and %40"
+                f"REDIS_URL{shown} is not a URL such as redis://127.0.0.1:6379/0, nor one of "
+                "rediss://, unix://, redis+sentinel:// or redis+cluster://; in a password write "
+                "/, #, ? and @ as %2F, %23, %3F and %40"
             ) from None
-        client.connection_pool.connection_kwargs.update(ours)  # also over what the URL says
+        client.connection_pool.connection_kwargs.update(settings)  # they override the URL's
         return client
-    theirs = {
+    identity = {
         key: value
         for key, value in source.connection_kwargs.items()
         if key in _IDENTITY or key.startswith("ssl")
     }
     if isinstance(source, SentinelConnectionPool):
-        named: Any = SentinelConnectionPool  # which has no types
+        untyped: Any = SentinelConnectionPool  # which has no types
         manager, of_class = source.sentinel_manager, source.connection_class
-        settings = {**theirs, **ours, "connection_class": of_class}
-        return redis.Redis(connection_pool=named(source.service_name, manager, **settings))
-    if "host" not in theirs and "path" not in theirs:
+        more = {**identity, **settings, "connection_class": of_class}
+        return redis.Redis(connection_pool=untyped(source.service_name, manager, **more))
+    if "host" not in identity and "path" not in identity:
         raise ConfigError(
-            f"redis_client connects by {type(source).__name__}, expected one of a single server or "
+            f"redis_client uses {type(source).__name__}, expected a client of a single server or "
             "of Sentinel"
         )
-    pool = ConnectionPool(connection_class=source.connection_class, **theirs, **ours)
+    pool = ConnectionPool(connection_class=source.connection_class, **identity, **settings)
     return redis.Redis(connection_pool=pool)
 
 
@@ -132,7 +134,7 @@ _IDENTITY = (
 
 
 def place(client: Client) -> str:
-    """Return where `client` connects to, without secrets."""
+    """Return the address that `client` connects to, without secrets."""
     known: dict[str, Any] = client.connection_pool.connection_kwargs
     if isinstance(client.connection_pool, SentinelConnectionPool):
         return f"{client.connection_pool.service_name}, by Sentinel"
@@ -144,33 +146,57 @@ def place(client: Client) -> str:
 
 
 class Forbidden(ConfigError):
-    """Raised when Redis knows us, and our user has no right to this command."""
+    """Raised when our Redis user lacks the right to a command."""
 
 
 @contextmanager
 def translated(client: Client) -> Iterator[None]:
-    """Turn the client's errors into ours: `Unavailable`, `ConfigError`, `GroupGone`."""
+    """Turn errors of redis-py into `Unavailable`, `ConfigError` or `GroupGone`."""
     try:
         yield
     except RedisError as error:
         if isinstance(error, MovedError | AskError):
             client.connection_pool.disconnect()  # the next connection finds the other node
-        raise ours(error, place(client)) from None
+        raise _translate(error, place(client)) from None
 
 
-def ours(error: RedisError, where: str) -> GraphwriterError:
-    """Return the error of ours that says what to do about the client's."""
+def _translate(error: RedisError, where: str) -> GraphwriterError:
+    """Return our error, which says what to do, for one of the client's."""
     text = _CONNECTING.sub("", " ".join(str(error).split()))[:300].rstrip(".")
     if isinstance(error, NoPermissionError):
-        return Forbidden(f"Redis at {where} refuses us: {text}")
+        return Forbidden(f"Redis at {where} denies access: {text}")
     if isinstance(error, AuthenticationError | AuthorizationError):
-        return ConfigError(f"Redis at {where} refuses us: {text}")
+        return ConfigError(f"Redis at {where} denies access: {text}")
     if isinstance(error, ResponseError):
         answer = text.rpartition("of pipeline caused error: ")[2]
-        if _SCRIPT in answer:  # before Redis 7 a script's error stands within another
+        if _SCRIPT in answer:  # before Redis 7 a script's error is inside another one
             answer = answer.rpartition(": -")[2]
         if answer.startswith(("NOGROUP", "UNBLOCKED")):
             return GroupGone(text)
         if not isinstance(error, _PASSING) and not answer.startswith(_PASSING_WORDS):
             return ConfigError(f"Redis at {where}: {text}")
     return Unavailable(f"Redis at {where} does not answer: {text}")
+
+
+def add(
+    client: Client, stream: str, entries: Sequence[Mapping[Any, Any]]
+) -> tuple[list[Mapping[Any, Any]], GraphwriterError | None]:
+    """Add entries to the stream in one round trip.
+
+    Returns the entries that the server refused, as a full one does, and the error of the first.
+    Raises Unavailable if the connection is lost: then the entries may or may not have been added.
+    """
+    pipe = client.pipeline(transaction=False)
+    for fields in entries:
+        pipe.xadd(stream, fields)  # type: ignore[arg-type]
+    with translated(client):
+        replies = list(zip(entries, pipe.execute(raise_on_error=False), strict=True))
+    errors = [reply for _, reply in replies if isinstance(reply, RedisError)]
+    refused = [fields for fields, reply in replies if isinstance(reply, RedisError)]
+    return refused, _translate(errors[0], place(client)) if errors else None
+
+
+def delete(client: Client, *keys: str) -> None:
+    """Delete keys, such as a stream and its dead letters."""
+    with translated(client):
+        client.delete(*keys)

@@ -1,7 +1,7 @@
-"""Where the stream's server is when that can change: behind Sentinels, or a node of a Cluster.
+"""Finding the stream's server where it can change: with Sentinel, or in a Cluster.
 
-Everything of one stream lies in one slot, so that even of a Cluster a worker needs one node at a
-time: the one that holds the slot now. Each new connection asks anew.
+All keys of one stream are in one slot, so even in a Cluster a worker needs one node at a time: the
+node that holds the slot now. Each new connection asks again.
 """
 
 from __future__ import annotations
@@ -27,67 +27,67 @@ FORM = "redis+sentinel://host,host/name or redis+cluster://host,host"
 
 
 def kind(url: str) -> str | None:
-    """Return `sentinel` or `cluster` where the URL's scheme says so, else None."""
+    """Return `sentinel` or `cluster` if the URL has such a scheme, else None."""
     scheme, _, word = url.partition("://")[0].partition("+")
     return word if scheme in ("redis", "rediss") and word in PORTS else None
 
 
-def client(url: str, key: str, **ours: Any) -> redis.Redis:
+def client(url: str, key: str, **settings: Any) -> redis.Redis:
     """Return a client of the server that holds `key`; it connects on first use.
 
-    `ours` are the settings of its connections. Raises ConfigError for a URL that cannot be read.
+    `settings` are those of its connections. Raises ConfigError for an invalid URL.
     """
     try:
         parts = urlsplit(url)
         hosts = _hosts(parts)
     except ValueError:
-        raise ConfigError(f"REDIS_URL is none of the form {FORM}") from None
+        raise ConfigError(f"REDIS_URL does not have the form {FORM}") from None
     user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
     if user:
-        ours["username"] = unquote(user)
+        settings["username"] = unquote(user)
     if colon:
-        ours["password"] = unquote(password)
+        settings["password"] = unquote(password)
     tls = parts.scheme.startswith("rediss+")
     if kind(url) == SENTINEL:
-        return _by_sentinel(parts, hosts, tls, ours)
+        return _by_sentinel(parts, hosts, tls, settings)
     pool = ConnectionPool(
-        connection_class=_ClusterTLS if tls else _Cluster, seeds=hosts, key=key, **ours
+        connection_class=_ClusterTLS if tls else _Cluster, seeds=hosts, key=key, **settings
     )
     return redis.Redis(connection_pool=pool)
 
 
 def _hosts(parts: SplitResult) -> list[Host]:
     port = PORTS[parts.scheme.partition("+")[2]]
-    found = []
-    for one in parts.netloc.rpartition("@")[2].split(","):
-        split = urlsplit(f"//{one}")
+    hosts = []
+    for host in parts.netloc.rpartition("@")[2].split(","):
+        split = urlsplit(f"//{host}")
         if not split.hostname:
-            raise ValueError(one)
-        found.append((split.hostname, split.port or port))
-    return found
+            raise ValueError(host)
+        hosts.append((split.hostname, split.port or port))
+    return hosts
 
 
 def _by_sentinel(
-    parts: SplitResult, hosts: list[Host], tls: bool, ours: dict[str, Any]
+    parts: SplitResult, hosts: list[Host], tls: bool, settings: dict[str, Any]
 ) -> redis.Redis:
     name, _, db = parts.path.strip("/").partition("/")
     if not name or not (db or "0").isdigit():
-        raise ConfigError(f"REDIS_URL names no service: {FORM}")
-    theirs: dict[str, Any] = {
+        raise ConfigError(f"REDIS_URL names no service, expected {FORM}")
+    sentinel: dict[str, Any] = {
         key.removeprefix("sentinel_"): values[0]
         for key, values in parse_qs(parts.query).items()
         if key in ("sentinel_username", "sentinel_password")
     }
-    theirs |= {key: value for key, value in ours.items() if key.startswith("socket_")}
-    by: Any = Sentinel  # which has no types
-    found: redis.Redis = by(
-        hosts, sentinel_kwargs=theirs | {"ssl": tls, "retry": Retry(NoBackoff(), 0)}
-    ).master_for(name, db=int(db or 0), ssl=tls, **ours)
-    return found
+    sentinel |= {key: value for key, value in settings.items() if key.startswith("socket_")}
+    untyped: Any = Sentinel  # which has no types
+    primary: redis.Redis = untyped(
+        hosts, sentinel_kwargs=sentinel | {"ssl": tls, "retry": Retry(NoBackoff(), 0)}
+    ).master_for(name, db=int(db or 0), ssl=tls, **settings)
+    return primary
 
 
 class _Cluster(Connection):
-    """A connection to whichever node of a cluster holds the key's slot when it connects."""
+    """A connection to the node of a cluster that holds the key's slot at that moment."""
 
     def __init__(self, *, seeds: list[Host], key: str, **settings: Any) -> None:
         super().__init__(**settings)  # type: ignore[no-untyped-call]
@@ -117,15 +117,15 @@ class _Cluster(Connection):
             for first, end, primary, *_ in slots:
                 if first <= self._slot <= end:
                     owner = (_text(primary[0]) or host, int(primary[1]))
-                    others = [one for one in self._seeds if one != owner]
+                    others = [seed for seed in self._seeds if seed != owner]
                     self._seeds = [owner, *others][:16]
                     return owner
             last = ClusterDownError(f"no node holds slot {self._slot}")
-        raise last or ClusterDownError("no node was named")
+        raise last or ClusterDownError("the URL names no node")
 
 
 class _ClusterTLS(_Cluster, SSLConnection):
-    """The same by TLS."""
+    """The same with TLS."""
 
 
 def _text(value: str | bytes | None) -> str:

@@ -1,8 +1,8 @@
-"""An audit: a source of truth held against the graph, and the graph against its own contract.
+"""An audit: compares a source with the graph, and checks the graph's invariants.
 
-Each step is safe beside running workers and again: what is compared is looked at twice, what is
-mended goes through the statement that writes events, under the same locks, and only where the
-graph holds nothing newer. Memory is that of a chunk and of a few examples a kind.
+Each step is idempotent and safe next to running workers: a difference is read twice before it is
+reported, and a repair uses the statement that writes events, under the same locks, and never
+overwrites a newer facet. Memory is bounded: a chunk of items, and a few examples of each kind.
 """
 
 from __future__ import annotations
@@ -21,65 +21,67 @@ from graphwriter.errors import BadEvent, ConfigError
 from graphwriter.events import Address, Event
 from graphwriter.graph import Graph, Refused, duplicates, posts, schema
 from graphwriter.graph.batch import fold, newest
-from graphwriter.graph.scan import Page, scan
-from graphwriter.graph.write import settle
+from graphwriter.graph.scan import ScanPage, scan
+from graphwriter.graph.write import write_halving
 from graphwriter.verify import compare
-from graphwriter.verify.compare import Finding, Judgement, place
+from graphwriter.verify.compare import Comparison, Difference, place
 from graphwriter.verify.sources import Item, Source
 
-CHUNK = 500  # items compared at once
-_TWICE = (compare.IMPOSSIBLE, compare.UNSAID)  # found when compared and by the scan
+CHUNK_SIZE = 500  # items compared together
+_TWICE = (compare.IMPOSSIBLE, compare.UNSAID)  # found by the comparison and by the scan
 CONSTRAINT, DUPLICATE, DOUBLED, ORPHAN = "constraint", "duplicate_node", "duplicate_link", "orphan"
 # Every kind of difference, in the order of a report.
 KINDS = {
-    CONSTRAINT: "constraints that the graph lacks",
-    DUPLICATE: "keys that several nodes have",
-    compare.MISSING_POST: "posts of the source that are no :Post",
-    compare.MISSING_LINK: "links that are not there",
+    CONSTRAINT: "missing constraints",
+    DUPLICATE: "keys of several nodes",
+    compare.MISSING_POST: "posts of the source without a :Post",
+    compare.MISSING_LINK: "missing links",
     compare.WRONG_LINK: "links with another end or other properties",
-    compare.EXTRA_LINK: "links that no event says",
+    compare.EXTRA_LINK: "links that are not in the event",
     compare.WRONG_VALUE: "properties of posts that differ",
-    compare.REGRESSION: "facets of an older version, or of none",
+    compare.REGRESSION: "facets with an older version, or with none",
     compare.IMPOSSIBLE: "versions that no event can have",
-    compare.UNSAID: "links of facets that no event spoke of",
+    compare.UNSAID: "links without an event",
     DOUBLED: "posts with several links of one kind",
-    ORPHAN: "nodes that nothing is attached to",
+    ORPHAN: "nodes without links",
 }
 
 
 @dataclass
-class Found:
-    """Differences of one kind: how many, how many of them are still there, and the first few."""
+class KindReport:
+    """The differences of one kind: how many, how many remain, and the first few."""
 
     found: int = 0
     left: int = 0
-    examples: list[Finding] = field(default_factory=list)
+    examples: list[Difference] = field(default_factory=list)
 
 
 @dataclass
-class Report:
-    """What an audit found so far.
+class AuditReport:
+    """The differences that an audit found so far.
 
     `counts` has `events`, `undecodable`, `in_flight`, `dead`, `taken` (their post_id is another
     address's), `compared` (posts), `right` and `newer` (facets), `nodes`, `unversioned`,
-    `unadopted`. `notes` are the first few of what is no difference and may be worth a look.
+    `unadopted`. `notes` are the first few facts that are no difference but should be checked.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
-    kinds: dict[str, Found] = field(default_factory=lambda: {kind: Found() for kind in KINDS})
-    notes: list[Finding] = field(default_factory=list)
-    share: float = 1.0  # of posts and nodes that were looked at
-    compared: bool = True  # False where the graph could not be read by key
+    kinds: dict[str, KindReport] = field(
+        default_factory=lambda: {kind: KindReport() for kind in KINDS}
+    )
+    notes: list[Difference] = field(default_factory=list)
+    share: float = 1.0  # of posts and nodes that are checked
+    compared: bool = True  # False if the graph could not be read by key
     complete: bool = False
 
     @property
     def found(self) -> int:
-        """How many differences there were."""
+        """How many differences were found."""
         return sum(kind.found for kind in self.kinds.values())
 
     @property
     def left(self) -> int:
-        """How many there still are."""
+        """How many of them remain."""
         return sum(kind.left for kind in self.kinds.values())
 
 
@@ -87,10 +89,10 @@ class Audit:
     """One audit of `graph`, in three steps: `constraints`, `compare`, `scan`, in this order.
 
     Args:
-        repair: mend what is found.
-        share: of posts and nodes that are looked at, chosen anew by every audit.
+        repair: repair the differences.
+        share: of posts and nodes that are checked, chosen at random for every audit.
         text: the graph keeps texts.
-        examples: kept of each kind, at most.
+        examples: how many are kept of each kind.
     """
 
     def __init__(
@@ -102,45 +104,45 @@ class Audit:
         text: bool = False,
         examples: int = 10,
     ) -> None:
-        self.report = Report(share=share)
+        self.report = AuditReport(share=share)
         self._graph, self._repair, self._text = graph, repair, text
         self._examples = examples
         self._salt = os.urandom(8)
-        self._newest = 0  # version of the source
+        self._newest = 0  # highest version of the source
 
     def constraints(self) -> None:
-        """Look for missing constraints and for what they would have kept out."""
+        """Check for missing constraints and for duplicates that they would have prevented."""
         missing = schema.missing(self._graph)
         for name in missing:
-            twice = duplicates.count(self._graph, name)
-            left = duplicates.mend(self._graph, name) if self._repair and twice else twice
+            number = duplicates.count(self._graph, name)
+            left = duplicates.merge(self._graph, name) if self._repair and number else number
             detail = f"to see them: {schema.duplicates(name)}"
-            if twice:
-                self._note(Finding(DUPLICATE, name, detail), twice, left)
-        lacking = missing
+            if number:
+                self._add(Difference(DUPLICATE, name, detail), number, left)
+        still_missing = missing
         if self._repair and missing:
             try:
                 schema.apply(self._graph)
             except ConfigError as error:
-                self._remember(Finding(CONSTRAINT, "not mended", str(error)))
-            lacking = schema.missing(self._graph)
+                self._note(Difference(CONSTRAINT, "not repaired", str(error)))
+            still_missing = schema.missing(self._graph)
         for name in missing:
             label, properties = schema.CONSTRAINTS[name]
-            detail = f"on :{label}({', '.join(properties)}): `graphwriter schema apply` makes it"
-            self._note(Finding(CONSTRAINT, name, detail), 1, int(name in lacking))
-        # Without their indexes every look-up would be a walk through the whole graph.
-        self.report.compared = not {*lacking} - {"graphwriter_post_id"}
+            detail = f"on :{label}({', '.join(properties)}): `graphwriter schema apply` creates it"
+            self._add(Difference(CONSTRAINT, name, detail), 1, int(name in still_missing))
+        # Without their indexes every lookup would scan the whole graph.
+        self.report.compared = not {*still_missing} - {"graphwriter_post_id"}
 
     def compare(self, source: Source, items: Iterable[Item] | None = None) -> None:
-        """Hold the source's `items` (None: all of them) against the graph."""
+        """Compare the source's `items` (None: all) with the graph."""
         if not self.report.compared:
             return
         left = iter(source if items is None else items)
-        while chunk := list(islice(left, CHUNK)):
-            self._chunk(source, [item for item in chunk if self._is_due(item)])
+        while chunk := list(islice(left, CHUNK_SIZE)):
+            self._compare_chunk(source, [item for item in chunk if self._is_due(item)])
 
-    def scan(self) -> Iterator[Page]:
-        """Look through the graph for what it may not hold whatever the events; yields each page."""
+    def scan(self) -> Iterator[ScanPage]:
+        """Check the invariants of the whole graph; yields each page."""
         counts = self.report.counts
         counts["unadopted"] = schema.unadopted(self._graph)
         if not self.report.compared:
@@ -149,29 +151,29 @@ class Audit:
         for page in scan(self._graph, self._latest, self.report.share, self._repair):
             counts["nodes"] += page.nodes
             counts["unversioned"] += page.unversioned
-            for rows, left, told in zip(page.wrong, page.left, _TOLD, strict=True):
+            for rows, left, describe in zip(page.wrong, page.left, _DESCRIBE, strict=True):
                 for row in rows:
-                    self._note(told(page.label, *row), 1, int(row in left))
+                    self._add(describe(page.label, *row), 1, int(row in left))
             yield page
         if self.report.share >= 1:
-            for kind, number in before.items():  # found once more
+            for kind, number in before.items():  # they were found twice
                 self.report.kinds[kind].found -= number
                 self.report.kinds[kind].left -= number
 
     @property
     def _latest(self) -> int:
-        """The highest version that an event can have, by our clock and by the source."""
+        """The highest version that an event can have, by this clock and by the source."""
         return max(self._newest, events.latest(int(time.time() * 1000)))
 
     def _is_due(self, item: Item) -> bool:
-        """Count an item, and return whether the graph has to hold it."""
+        """Count an item, and return whether the graph must contain it."""
         counts = self.report.counts
         counts["events"] += 1
         if item.in_flight:
             counts["in_flight"] += 1
         elif isinstance(item.event, BadEvent):
             counts["undecodable"] += 1
-            self._remember(Finding("undecodable", item.place, str(item.event)))
+            self._note(Difference("undecodable", item.place, str(item.event)))
         else:
             return self._sampled(item.event.address)
         return False
@@ -182,46 +184,46 @@ class Audit:
         digest = blake2b(b"%d/%d" % address, digest_size=4, salt=self._salt).digest()
         return int.from_bytes(digest) < self.report.share * 2**32
 
-    def _chunk(self, source: Source, items: list[Item]) -> None:
-        first = self._judged(source, items)
-        wrong = [item for item in items if first[_event(item).address].findings]
-        second: dict[Address, Judgement] = {}
+    def _compare_chunk(self, source: Source, items: list[Item]) -> None:
+        first = self._comparisons(source, items)
+        wrong = [item for item in items if first[_event(item).address].differences]
+        second: dict[Address, Comparison] = {}
         if wrong:
-            # A worker may have been at them a moment ago, so they are looked at again; what became
-            # a dead letter since is known by now, too.
-            wrong = self._alive(source, wrong)
-            second = self._judged(source, wrong)
-        known = {address: one for address, one in first.items() if not one.findings} | second
+            # A worker may be writing them at this moment, so they are read again; an event that
+            # became a dead letter meanwhile is known by now too.
+            wrong = self._without_dead(source, wrong)
+            second = self._comparisons(source, wrong)
+        final = {address: one for address, one in first.items() if not one.differences} | second
         counts = self.report.counts
-        counts["compared"] += len(known)
-        counts["right"] += sum(one.right for one in known.values())
-        counts["newer"] += sum(one.newer for one in known.values())
-        bad = {address for address, one in second.items() if one.findings}
+        counts["compared"] += len(final)
+        counts["right"] += sum(comparison.right for comparison in final.values())
+        counts["newer"] += sum(comparison.newer for comparison in final.values())
+        bad = {address for address, comparison in second.items() if comparison.differences}
         after = second
         if bad and self._repair:
-            self._mend([item for item in wrong if _event(item).address in bad])
+            self._write([item for item in wrong if _event(item).address in bad])
             posts.unlink(self._graph, bad)
-            after = self._judged(source, wrong)
+            after = self._comparisons(source, wrong)
         for address in bad:
-            left = Counter(found.kind for found in after[address].findings)
-            for found in second[address].findings:
-                still = left[found.kind] > 0
-                left[found.kind] -= 1
-                self._note(found, 1, still)
+            left = Counter(difference.kind for difference in after[address].differences)
+            for difference in second[address].differences:
+                remains = left[difference.kind] > 0
+                left[difference.kind] -= 1
+                self._add(difference, 1, remains)
 
-    def _judged(self, source: Source, items: list[Item]) -> dict[Address, Judgement]:
-        said = newest(map(_event, items))
-        held = posts.read(self._graph, said, self._text) if said else {}
-        times = (one.post.version | 2**21 - 1 for one in said.values())  # of all the facets
+    def _comparisons(self, source: Source, items: list[Item]) -> dict[Address, Comparison]:
+        expected = newest(map(_event, items))
+        held = posts.read(self._graph, expected, self._text) if expected else {}
+        times = (event.post.version | 2**21 - 1 for event in expected.values())  # any facet's
         self._newest = max(self._newest, max(times, default=0))
         latest, exact = self._latest, source.exact
         return {
-            address: compare.judge(event, held.get(address), latest, exact=exact, text=self._text)
-            for address, event in said.items()
+            address: compare.compare(event, held.get(address), latest, exact=exact, text=self._text)
+            for address, event in expected.items()
         }
 
-    def _alive(self, source: Source, items: list[Item]) -> list[Item]:
-        """Return the items without those that cannot be in the graph: dead letters."""
+    def _without_dead(self, source: Source, items: list[Item]) -> list[Item]:
+        """Return the items that can be in the graph: those that are no dead letters."""
         counts = self.report.counts
         dead = source.dead({item.place for item in items})
         alive = [item for item in items if item.place not in dead]
@@ -233,29 +235,29 @@ class Audit:
             if (event.post.post_id, event.address) in taken:
                 counts["taken"] += 1
                 detail = f"another address holds its post_id {event.post.post_id}"
-                self._remember(Finding("taken", item.place, detail))
+                self._note(Difference("taken", item.place, detail))
             else:
                 rest.append(item)
         return rest
 
-    def _mend(self, items: list[Item]) -> None:
-        """Write events whatever is there, but nothing newer; what is refused stays as it is."""
+    def _write(self, items: list[Item]) -> None:
+        """Write events over equal or impossible versions; note those that are refused."""
         pairs = [(item, _event(item)) for item in items]
         batch = fold((event for _, event in pairs), self._text)
-        for settled, outcome in settle(self._graph, pairs, batch, self._text, rewrite=True):
+        for group, outcome in write_halving(self._graph, pairs, batch, self._text, rewrite=True):
             if isinstance(outcome, Refused):
-                for item, _ in settled:
-                    self._remember(Finding("not mended", item.place, str(outcome)))
+                for item, _ in group:
+                    self._note(Difference("not repaired", item.place, str(outcome)))
 
-    def _note(self, finding: Finding, found: int, left: int) -> None:
-        entry = self.report.kinds[finding.kind]
+    def _add(self, difference: Difference, found: int, left: int) -> None:
+        entry = self.report.kinds[difference.kind]
         entry.found += found
         entry.left += left
-        if len(entry.examples) < self._examples and finding not in entry.examples:
-            entry.examples.append(finding)
+        if len(entry.examples) < self._examples and difference not in entry.examples:
+            entry.examples.append(difference)
 
-    def _remember(self, note: Finding) -> None:
-        if sum(note.kind == one.kind for one in self.report.notes) < self._examples:
+    def _note(self, note: Difference) -> None:
+        if sum(note.kind == other.kind for other in self.report.notes) < self._examples:
             self.report.notes.append(note)
 
 
@@ -264,25 +266,26 @@ def _event(item: Item) -> Event:
     return item.event
 
 
-def _orphan(label: str, one: Any, other: Any, _facet: str, _id: str) -> Finding:
-    return Finding(ORPHAN, f":{label} {one}/{other}", "nothing is attached to it")
+def _orphan(label: str, first: Any, second: Any, _facet: str, _id: str) -> Difference:
+    return Difference(ORPHAN, f":{label} {first}/{second}", "it has no links")
 
 
-def _impossible(label: str, one: Any, other: Any, facet: str, more: list[Any]) -> Finding:
+def _impossible(label: str, first: Any, second: Any, facet: str, more: list[Any]) -> Difference:
     if facet == "name":
-        detail = "its name_day keeps every name out"
-        return Finding(compare.IMPOSSIBLE, f":{label} {one}/{other}", detail)
-    return Finding(compare.IMPOSSIBLE, place((one, other)), compare.unlikely(facet, more[1]))
+        detail = "its name_day blocks every name"
+        return Difference(compare.IMPOSSIBLE, f":{label} {first}/{second}", detail)
+    detail = compare.unlikely(facet, more[1])
+    return Difference(compare.IMPOSSIBLE, place((first, second)), detail)
 
 
-def _doubled(_label: str, one: Any, other: Any, _facet: str, kinds: list[Any]) -> Finding:
+def _doubled(_label: str, first: Any, second: Any, _facet: str, kinds: list[Any]) -> Difference:
     detail = ", ".join(f"{number} {kind}" for kind, number in kinds)
-    return Finding(DOUBLED, place((one, other)), detail)
+    return Difference(DOUBLED, place((first, second)), detail)
 
 
-def _unsaid(_label: str, one: Any, other: Any, facet: str, _more: None) -> Finding:
-    return Finding(compare.UNSAID, place((one, other)), compare.unsaid(facet))
+def _unsaid(_label: str, first: Any, second: Any, facet: str, _more: None) -> Difference:
+    return Difference(compare.UNSAID, place((first, second)), compare.unsaid(facet))
 
 
-# What to tell of each row of `scan.Wrong`.
-_TOLD: tuple[Callable[..., Finding], ...] = (_orphan, _impossible, _doubled, _unsaid)
+# One function for each list of `scan.Violations`, in that order.
+_DESCRIBE: tuple[Callable[..., Difference], ...] = (_orphan, _impossible, _doubled, _unsaid)

@@ -1,4 +1,4 @@
-"""Where an audit takes from what ought to be in the graph: events, one after another."""
+"""The sources of an audit: each yields the events that the graph must contain."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from graphwriter.database import Database
 from graphwriter.errors import BadEvent
 from graphwriter.events import Event
 from graphwriter.producers import lines
-from graphwriter.stream import DeadLetters, Stream
+from graphwriter.stream import DeadLetters
+from graphwriter.stream.client import Client
 from graphwriter.stream.trim import retained
 
 
 class Item(NamedTuple):
-    """One event of a source, or why there is none, and its place: a line, an entry's id, a post."""
+    """One event of a source, or why it is invalid, and its place: a line, an entry's id, a post."""
 
     place: str
     event: Event | BadEvent
-    in_flight: bool = False  # it is on its way into the graph, and may not be there yet
+    in_flight: bool = False  # unread or pending: it may not be in the graph yet
 
 
 class Source(Protocol):
-    """A source of truth, read once from its beginning, in the memory of a page.
+    """A source of events, read once from its beginning, with the memory of a page.
 
-    `exact`: it holds the very events that were written. Else it holds posts whose time is their
-    own, so that the graph may hold the same of another time.
+    `exact`: it has the events that were written. Otherwise it has posts with their own time, and
+    the graph may have the same values with another time.
     """
 
     exact: bool
@@ -38,30 +39,30 @@ class Source(Protocol):
         ...
 
     def dead(self, places: set[str]) -> set[str]:  # noqa: ARG002 - of those that have letters
-        """Return which of these places are dead letters, and so are in no graph: here none."""
+        """Return which of these places are dead letters, and so not in the graph: here none."""
         return set()
 
 
 class StreamSource(Source):
-    """The entries that a stream still holds."""
+    """The entries that are still in a stream."""
 
     exact = True
 
-    def __init__(self, stream: Stream, tenant: str | None = None) -> None:
-        self._stream, self._tenant = stream, tenant
-        self._letters = DeadLetters(stream.client, stream.name, stream.group)
-        self._dead: set[str] = set()  # source ids of those that can be decoded, which are few
+    def __init__(self, client: Client, name: str, group: str, tenant: str | None = None) -> None:
+        self._client, self._name, self._group, self._tenant = client, name, group, tenant
+        self._letters = DeadLetters(client, name, group)
+        self._dead: set[str] = set()  # source ids of decodable events; they are few
         self._read: str | None = None
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield the entries, oldest first, up to the one that is the last at the start."""
-        for entry, in_flight in retained(self._stream):
+        """Yield the entries, oldest first, up to the last one at the start."""
+        for entry, in_flight in retained(self._client, self._name, self._group):
             clock = max(_now(), entry.time)
             event = _decoded(entry.fields, clock, self._tenant)
             yield Item(entry.id.decode(), event, in_flight)
 
     def dead(self, places: set[str]) -> set[str]:
-        """Look through the dead letters; called only where something differs."""
+        """Read the dead letters; called only if something differs."""
         for letter in self._letters.list(after=self._read):
             self._read = letter.id
             if letter.reason in _DECODED:
@@ -69,11 +70,11 @@ class StreamSource(Source):
         return places & self._dead
 
 
-_DECODED = ("post_id_taken", "refused", "deliveries")  # why the writing itself makes dead letters
+_DECODED = ("post_id_taken", "refused", "deliveries")  # reasons that arise while writing
 
 
 class FileSource(Source):
-    """A file of events, one on a line, plain or gzipped."""
+    """A file of events, one per line, plain or gzipped."""
 
     exact = True
 
@@ -81,7 +82,7 @@ class FileSource(Source):
         self._path, self._tenant = path, tenant
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield the lines; raises ConfigError, with its line, where the file cannot be read on."""
+        """Yield the lines; raises ConfigError with the line at which the file cannot be read."""
         checked = False
         for number, line in lines.numbered(self._path):
             if not checked:
@@ -91,7 +92,7 @@ class FileSource(Source):
 
 
 class PostsSource(Source):
-    """Posts whose events are made here: of an export or a dump."""
+    """The posts of an export or a dump, turned into events here."""
 
     exact = False
 
@@ -99,23 +100,23 @@ class PostsSource(Source):
         self._posts, self._rejected = posts, rejected
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield the posts, and what could not be read on the way as soon as it is known."""
+        """Yield the posts, and values that cannot be read as soon as they are found."""
         for values in self._posts:
-            yield from self._taken()
+            yield from self._take_rejected()
             place = f"post {values['tg_channel_id']}/{values['telegram_message_id']}"
             try:
                 yield Item(place, events.from_values(values, _now()))
             except BadEvent as error:
                 yield Item(place, error)
-        yield from self._taken()
+        yield from self._take_rejected()
 
-    def _taken(self) -> Iterator[Item]:
+    def _take_rejected(self) -> Iterator[Item]:
         while self._rejected:
             yield self._rejected.pop(0)
 
 
 class DatabaseSource(Source):
-    """The posts of a PostgreSQL, whose time is `updated_at`, else `posted_at`."""
+    """The posts of a PostgreSQL database; their time is `updated_at`, else `posted_at`."""
 
     exact = False
 
@@ -130,7 +131,7 @@ class DatabaseSource(Source):
 
 
 def export(read: Callable[..., Iterator[dict[str, Any]]], path: str, tenant: str) -> PostsSource:
-    """Return the posts of an export or a dump, by the `events` that `import` reads it with."""
+    """Return the posts of an export or a dump; `read` is the `events` function of its importer."""
     rejected: list[Item] = []
     posts = read(
         Path(path),

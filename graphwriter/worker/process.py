@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
-import signal
 import time
 from contextlib import ExitStack, closing
 
@@ -61,8 +60,7 @@ def run(config: Config, consumer: str) -> None:
         tidy(directory)
         heartbeat = Heartbeat(directory / f"{name}.json", state)
         writer = _writer(config, stream, graph, heartbeat, parent)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: writer.stop())
+        stack.enter_context(runtime.StopSignals(writer.stop))
         heartbeat.beat("starting", now=True)
         try:
             _write(config, stream, graph, heartbeat, writer)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Self
 
 SWITCH_INTERVAL = 0.0005  # seconds that one thread may keep the other waiting
 GONE = 0  # no process has this id
@@ -20,15 +22,47 @@ GONE = 0  # no process has this id
 
 def tune() -> None:
     """Tune memory, the garbage collector and thread switching, at the end of a process's start."""
-    from graphwriter.graph import memory  # with the driver, which `status` and others do not need
+    # Imported here with the driver, which `status` and others do not need.
+    from graphwriter.graph.client import release_packer_tables
 
-    memory.release()
+    release_packer_tables()
     # Batches are freed by reference counts; what is alive now stays alive until the exit.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000)
     # With Python's 5 ms each answer of Neo4j would wait while the next batch is decoded.
     sys.setswitchinterval(SWITCH_INTERVAL)
+
+
+class StopSignals:
+    """Handles SIGINT and SIGTERM inside `with`: counts them in `received`, and calls `stop`.
+
+    `stop` runs inside the signal handler: it may set a flag, raise an exception or end the process.
+    With `second_kills` a second signal of the same kind has its default action. The earlier
+    handlers are restored at the end.
+    """
+
+    def __init__(
+        self, stop: Callable[[], object] = lambda: None, *, second_kills: bool = False
+    ) -> None:
+        self.received = 0
+        self._stop, self._second_kills = stop, second_kills
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, _frame: object) -> None:
+        self.received += 1
+        if self._second_kills:
+            signal.signal(number, signal.SIG_DFL)
+        self._stop()
 
 
 def born(pid: int) -> str | None:

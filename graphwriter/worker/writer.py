@@ -17,7 +17,7 @@ from graphwriter.backoff import Backoff, sleep
 from graphwriter.errors import BadEvent, ConfigError, DeadLetterLimit, TooBig, Unavailable
 from graphwriter.graph import Graph, Refused, schema
 from graphwriter.graph.batch import fold
-from graphwriter.graph.write import settle
+from graphwriter.graph.write import write_halving
 from graphwriter.stream import DeadLetters, Entry, Stream
 from graphwriter.stream.deadletters import Limit
 from graphwriter.worker.counts import EVENTS, LATENCY, SECONDS, Counts
@@ -129,7 +129,7 @@ class Writer:
             self._bury(entry, error)
         if not prepared.pairs:
             return
-        for pairs, outcome in settle(
+        for pairs, outcome in write_halving(
             self.graph, prepared.pairs, prepared.batch, self._text,
             trying=lambda: self._progress("writing"),
         ):  # fmt: skip

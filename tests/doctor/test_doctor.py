@@ -38,7 +38,7 @@ from graphwriter.errors import (
     EXIT_OK,
 )
 from graphwriter.graph import Graph
-from graphwriter.stream import Stream
+from graphwriter.stream import Stream, info
 from graphwriter.worker.writer import Writer
 
 DEAD = f"{{{STREAM}}}:dead"
@@ -56,9 +56,12 @@ def test_a_healthy_system_has_no_finding_and_a_worker_that_died_is_named(
         stderr=subprocess.DEVNULL,
     )
     try:
-        letters = Stream(environ["REDIS_URL"], STREAM, GROUP, "")
-        until(lambda: any(row["entries-read"] and not row["pending"] for row in letters.groups()))
-        letters.close()
+        until(
+            lambda: any(
+                group.entries_read and not group.pending
+                for group in info.groups(redis_client, STREAM)
+            )
+        )
         done = command(environ=environ)
         assert done.stdout.startswith("0 findings"), done.stdout
         assert (done.returncode, done.stderr) == (EXIT_OK, "")
@@ -70,7 +73,7 @@ def test_a_healthy_system_has_no_finding_and_a_worker_that_died_is_named(
     findings = found(environ)
     assert named(findings, "workers here", "w-00", "ended") == "graphwriter up"
     named(findings, "consumers", "no worker is alive")
-    named(findings, "pending", "w-00 holds 1 pending", "is gone", "takes them over in 3 min")
+    named(findings, "pending", "w-00 has 1 pending", "has exited", "claims them in 3 min")
     assert checks(findings) == {"workers here", "consumers", "pending"}
 
 
@@ -93,7 +96,7 @@ def test_a_worker_that_does_not_get_on_is_named(environ: Environ, group: list[by
     told.error = "Neo4j at bolt://127.0.0.1:1 does not answer: Connection refused"
     (run / "w.json").write_bytes(msgspec.json.encode(told))
     findings = found(environ | {"NEO4J_URI": "bolt://127.0.0.1:1"})
-    named(findings, "workers here", "1 of this machine wait for a server that is away")
+    named(findings, "workers here", "1 of this machine wait for an unavailable server")
     named(findings, "neo4j", "Connection refused", "if `graphwriter up` started it")
     run.chmod(0o777)
     assert named(found(environ), "run directory", "only we") == f"chmod 700 {run}"
@@ -105,7 +108,7 @@ def test_a_group_of_another_name_is_named_and_its_workers_told_of(
 ) -> None:
     """Nothing starts workers there: the name is wrong."""
     findings = found(environ | {"GRAPH_WRITER_CONSUMER_GROUP": name})
-    mend = named(findings, "group", f"{name} is not there, but graph_writer is")
+    mend = named(findings, "group", f"{name} does not exist, but graph_writer does")
     assert mend == "export GRAPH_WRITER_CONSUMER_GROUP=graph_writer"
     assert named(findings, "consumers", f"in the group {name}", "graph_writer") == "None"
 
@@ -115,7 +118,7 @@ def test_a_stream_of_another_name_is_named(
 ) -> None:
     findings = found(environ | {"GRAPH_WRITER_STREAM": "stream:post:parsed"})
     named(findings, "events", "nothing was ever added to the stream stream:post:parsed")
-    assert named(findings, "group", "is not there: no worker") == "graphwriter up"
+    assert named(findings, "group", "does not exist: no worker") == "graphwriter up"
     redis_client.set("posts", "no stream")
     findings = found(environ | {"GRAPH_WRITER_STREAM": "posts"})
     assert named(findings, "events", "WRONGTYPE") == "export GRAPH_WRITER_STREAM=NAME"
@@ -150,7 +153,7 @@ def test_pending_entries_are_named_with_their_holder_and_since_when(
     client.xclaim(STREAM, GROUP, "vm2-01", 0, [group[1]], idle=7_200_000, retrycount=9)
     client.xclaim(STREAM, GROUP, "vm2-01", 0, [group[0]], idle=7_200_000)
     findings = found(environ)
-    said = "vm2-01 holds 3 pending, since 2 h", f"the oldest is {group[0].decode()}"
+    said = "vm2-01 has 3 pending, since 2 h", f"the oldest is {group[0].decode()}"
     assert named(findings, "pending", *said) == "graphwriter up"
     mend = named(findings, "redelivered", group[1].decode(), "9 times, now to vm2-01")
     words = mend.partition('-u "$REDIS_URL" ')[2].split()
@@ -172,7 +175,7 @@ def test_dead_letters_are_named_and_the_worker_that_stopped_for_them(
     findings = found(environ)
     said = "3 dead letters", "2 not_json, 1 schema_version"
     assert named(findings, "dead letters", *said) == "graphwriter dead list"
-    words = "w-00", "3 of 3 entries became dead letters", "once the producer is mended"
+    words = "w-00", "3 of 3 entries became dead letters", "when the producer is fixed"
     assert named(findings, "workers here", *words) == "graphwriter up"
 
 
@@ -182,7 +185,7 @@ def test_dead_letters_of_the_days_before_are_known(
     """Those of the last day are a finding, and bring the older ones back with them."""
     dead: Any = {f"dead.{name}": "0" for name in ("reason", "error", "source_id", "deliveries")}
     dead |= {"dead.consumer": "w", "dead.time": "0"}
-    day_ago = int((time.time() - status.NEWS - 60) * 1000)
+    day_ago = int((time.time() - status.RECENT_LETTERS - 60) * 1000)
     redis_client.xadd(DEAD, {"data": "{"} | dead, id=f"{day_ago}-0")
     assert "dead letters" not in checks(found(environ))
     redis_client.xadd(DEAD, {"data": "{"} | dead)
@@ -197,7 +200,7 @@ def test_a_consumer_that_asks_for_nothing_is_no_worker(
     assert "consumers" not in checks(found(environ))
     redis_client.xack(STREAM, GROUP, *group)
     time.sleep(2.5)
-    named(found(environ), "consumers", "no worker is alive, here or elsewhere: one was last seen")
+    named(found(environ), "consumers", "no worker is alive, here or elsewhere: the last read was")
 
 
 def test_what_is_wrong_with_the_graph_is_named_and_mended(
@@ -207,7 +210,7 @@ def test_what_is_wrong_with_the_graph_is_named_and_mended(
     redis_client.xack(STREAM, GROUP, *group[:2])
     take(redis_client, "w", 2)
     redis_client.xack(STREAM, GROUP, *group[:2])
-    named(found(environ), "posts", "the database neo4j holds no post")
+    named(found(environ), "posts", "the database neo4j has no post")
     driver.execute_query("DROP CONSTRAINT graphwriter_post_id IF EXISTS", database_="neo4j")
     driver.execute_query(
         "CREATE (:Post {post_id: 'f9', tg_channel_id: 5, telegram_message_id: 9}), "
@@ -222,10 +225,10 @@ def test_what_is_wrong_with_the_graph_is_named_and_mended(
     assert named(findings, "constraints", "graphwriter_post_id") == "graphwriter schema apply"
     twice = "CREATE (:Post:Message {post_id: 'twice'}), (:Post:Message {post_id: 'twice'})"
     driver.execute_query(twice, database_="neo4j")
-    mend = named(found(environ), "constraints", "there twice")
+    mend = named(found(environ), "constraints", "duplicate nodes")
     assert mend == "graphwriter verify graph --repair"
     driver.execute_query("MATCH (p:Post {post_id: 'twice'}) DELETE p", database_="neo4j")
-    named(findings, "bare ids", "1 message there twice")
+    named(findings, "bare ids", "1 message duplicated")
     adopt = named(findings, "foreign posts", "1 post of another service", "not adopted")
     named(findings, "foreign posts", "1 post of another service", "without an address")
     named(findings, "doubled links", "1 post with more than one REPLIES_TO, such as f7")
@@ -253,7 +256,7 @@ def test_what_is_wrong_with_the_graph_is_named_and_mended(
     left = found(environ)
     assert not checks(left) & {"constraints", "doubled links", "posts"}
     assert [one.text for one in left if one.check == "foreign posts"] == [
-        "1 post of another service without an address: its event brings it"
+        "1 post of another service without an address: its event has the address"
     ]
 
 

@@ -28,6 +28,7 @@ from support.servers import folder, started
 
 from graphwriter import doctor
 from graphwriter.config import read
+from graphwriter.doctor import facts
 from graphwriter.embedded import Neo4j, Valkey
 from graphwriter.errors import (
     EXIT_CONFIG,
@@ -89,7 +90,7 @@ def test_a_neo4j_that_refuses_is_named(read_only: Neo4j, tmp_path: Path) -> None
     findings = found(right)
     named(findings, "neo4j", "DatabaseUnavailable")
     assert named(findings, "database", "is offline") == "neo4j restart"
-    mend = named(findings, "database", "the database neo4j is read-only")
+    mend = named(findings, "database", "the database neo4j is configured as read-only")
     assert mend == "grep read_only /etc/neo4j/neo4j.conf"
     assert max(one.code for one in findings) == EXIT_UNAVAILABLE
     findings = found(right | {"NEO4J_DATABASE": "posts"})
@@ -101,7 +102,7 @@ def test_a_neo4j_that_refuses_is_named(read_only: Neo4j, tmp_path: Path) -> None
     assert all(row.keys() == {"check", "level", "text", "mend"} for row in rows)
     refused = next(row for row in rows if row["check"] == "neo4j")
     assert "Unauthorized" in refused["text"]
-    assert "NEO4J_USER (neo4j) or NEO4J_PASSWORD is not what Neo4j has" in refused["text"]
+    assert "NEO4J_USER (neo4j) or NEO4J_PASSWORD is wrong" in refused["text"]
     assert refused["mend"] is None
     mend = named(found(there), "neo4j", "NEO4J_PASSWORD is not set")
     assert mend == "export NEO4J_USER=neo4j NEO4J_PASSWORD_FILE=FILE"
@@ -163,14 +164,14 @@ def test_with_least_rights_it_says_what_it_may_not_ask(
             client.dump(STREAM), client.xinfo_consumers(STREAM, GROUP), client.keys("*")
         )  # fmt: skip
         (denied,) = [one for one in findings if one.level == "unknown"]
-        assert (denied.check, denied.mend) == (
+        assert (denied.check, denied.repair) == (
             "persistence",
             f"redis-cli ACL SETUSER {user} '+config|get'",
         )
         named(findings, "consumers", "no worker is alive")
         refused = found(environ | {"REDIS_URL": at.replace(SECRET, "another")})
-        assert named(refused, "redis", "refuses us", "no such user and password") == "None"
-        assert "Redis refuses us" in {one.text for one in refused}
+        assert named(refused, "redis", "denies access", "is wrong") == "None"
+        assert "Redis denies access" in {one.text for one in refused}
         client.execute_command("ACL", "SETUSER", user, "+config|get")
         assert {one.level for one in found(environ | {"REDIS_URL": at})} == {"wrong"}
     finally:
@@ -205,16 +206,18 @@ def test_settings_that_do_not_fit_are_all_named() -> None:
     }
     config, wrong = read(environ)
     seen = {"config": config, "wrong_values": wrong, "environ": environ}
-    findings = [one for one in doctor.examine(seen) if one.level == "wrong"]
+    findings = [one for one in doctor.run_checks(facts.Facts(seen)) if one.level == "wrong"]
     assert named(findings, "settings", "GRAPH_WRITER_BLOCK is 'soon'") == "unset GRAPH_WRITER_BLOCK"
     mend = named(findings, "settings", "GRAPH_WRITER_CLAIM_IDLE is 5 s")
     assert mend == "unset GRAPH_WRITER_WATCHDOG GRAPH_WRITER_CLAIM_IDLE"
     named(findings, "settings", "GRAPH_WRITER_WATCHDOG is 10 s")
-    mend = named(findings, "variables", "GRAPH_WRITER_BATCHSIZE", "is GRAPH_WRITER_BATCH_SIZE")
+    mend = named(
+        findings, "variables", "GRAPH_WRITER_BATCHSIZE", "did you mean GRAPH_WRITER_BATCH_SIZE"
+    )
     assert mend == (
         'export GRAPH_WRITER_BATCH_SIZE="$GRAPH_WRITER_BATCHSIZE"; unset GRAPH_WRITER_BATCHSIZE'
     )
-    named(findings, "variables", "NEO4J_USERNAME", "NEO4J_USER meant")
+    named(findings, "variables", "NEO4J_USERNAME", "did you mean NEO4J_USER")
     assert [one.check for one in findings].count("variables") == 2
     named(findings, "batch size", "50,000")
     named(findings, "exposed links", "NEO4J_URI", "graph.example", "nothing starts")

@@ -27,7 +27,7 @@ from support.waits import until
 from graphwriter.graph import Graph
 from graphwriter.producers.demo.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
-from graphwriter.stream import Stream, looking
+from graphwriter.stream import Stream, info
 from graphwriter.worker import heartbeat
 from graphwriter.worker.counts import SECONDS, Counts, Spread
 from graphwriter.worker.pool import conf
@@ -151,7 +151,7 @@ def test_entries_trimmed_before_they_were_read_are_told(redis_client: redis.Redi
     trimmed = []
     for left in (8, 6, 5, 0):
         redis_client.xtrim(STREAM, maxlen=left, approximate=False)
-        trimmed.append(looking.look(redis_client, STREAM, GROUP).trimmed_unread)
+        trimmed.append(info.stream(redis_client, STREAM, GROUP).trimmed_unread)
     assert trimmed == [0, 0, 1, 6]
 
 
@@ -162,7 +162,7 @@ def test_ages_are_those_of_the_oldest_entries(redis_client: redis.Redis) -> None
         redis_client.xadd(STREAM, {"data": "x"}, id=f"{int((now - ago) * 1000)}-0")
     redis_client.xgroup_create(STREAM, GROUP, id="0")
     redis_client.xreadgroup(GROUP, "c", {STREAM: ">"}, count=2)
-    seen = looking.look(redis_client, STREAM, GROUP)
+    seen = info.stream(redis_client, STREAM, GROUP)
     assert seen.oldest_pending == pytest.approx(now - 30, abs=0.01)
     assert seen.oldest_unread == pytest.approx(now - 10, abs=0.01)
     assert (seen.unread, seen.pending, [one.name for one in seen.consumers]) == (1, 2, ["c"])

@@ -35,10 +35,9 @@ from support.names import GROUP, STREAM  # noqa: E402
 from support.product import digest  # noqa: E402
 from support.proxy import Proxy  # noqa: E402
 
-from graphwriter import status  # noqa: E402
 from graphwriter.embedded import Neo4j, Valkey  # noqa: E402
 from graphwriter.producers.demo import demo  # noqa: E402
-from graphwriter.stream import DeadLetters  # noqa: E402
+from graphwriter.stream import DeadLetters, info  # noqa: E402
 
 LEAST = 6  # faults of a run that time ends, on however slow a machine
 PATIENCE = 120.0  # seconds for all to be written after a fault
@@ -182,7 +181,7 @@ def _drain(on: Field, after: str) -> float:
     start = time.monotonic()
     stream = on.stream()
     try:
-        while not status.drained(stream):
+        while not info.drained(stream.client, stream.name, stream.group):
             if time.monotonic() > start + PATIENCE:
                 raise AssertionError(f"not all written {PATIENCE:g} s after {after}: {_state(on)}")
             time.sleep(0.05)

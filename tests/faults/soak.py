@@ -25,11 +25,10 @@ import redis  # noqa: E402
 from support.names import GROUP, STREAM  # noqa: E402
 from support.waits import until  # noqa: E402
 
-from graphwriter import status  # noqa: E402
 from graphwriter.embedded import Neo4j, Valkey  # noqa: E402
 from graphwriter.producers.demo import demo  # noqa: E402
 from graphwriter.producers.demo.entries import Fields  # noqa: E402
-from graphwriter.stream import Stream  # noqa: E402
+from graphwriter.stream import Stream, info  # noqa: E402
 
 SHARE = 100_000  # events between two lines; the first share is the worker's to warm up
 AHEAD = 20_000  # entries that the producer may be ahead
@@ -98,7 +97,7 @@ def _stretch(
         until(lambda: _left(client) < AHEAD, 600)
         if _left(client) < SHARE:  # the group is there
             pending = max(pending, client.xpending(STREAM, GROUP)["pending"])
-    until(lambda: status.drained(stream), 600)
+    until(lambda: info.drained(stream.client, stream.name, stream.group), 600)
     client.xtrim(STREAM, maxlen=0)
     return Stretch(len(share) / (time.monotonic() - start), median(resident), descriptors, pending)
 

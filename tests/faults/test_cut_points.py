@@ -30,9 +30,8 @@ from support.neo4j import Server
 from support.product import digest
 from support.proxy import Proxy
 
-from graphwriter import status
 from graphwriter.graph import Graph, schema
-from graphwriter.stream import DeadLetters, Stream
+from graphwriter.stream import DeadLetters, Stream, info
 from graphwriter.worker.writer import Writer
 
 LINKS = ("neo4j", "valkey")
@@ -77,7 +76,7 @@ class Links:
 
     def written(self) -> bool:
         """Whether all is acknowledged."""
-        return status.drained(self.past)
+        return info.drained(self.past.client, self.past.name, self.past.group)
 
     def check(self) -> None:
         """The graph is the model's, the poison is the one dead letter, nothing is pending."""

@@ -164,7 +164,7 @@ METRIC = {
 def moved(error: Exception) -> list[str]:
     """The metrics that move when a worker meets the error."""
     graph = Graph("bolt://127.0.0.1:1")
-    graph.ours(error)
+    graph.translate(error)
     return [name for name, value in counted(Counts(failures=graph.failures)).items() if value]
 
 

@@ -17,10 +17,9 @@ from support.names import GROUP, STREAM
 from support.proxy import Proxy
 from support.waits import until
 
-from graphwriter import status
 from graphwriter.config import load
 from graphwriter.producers.demo.entries import form_a
-from graphwriter.stream import DeadLetters, Stream
+from graphwriter.stream import DeadLetters, Stream, info
 from graphwriter.worker.pool import Pool
 
 OUTAGES = 3
@@ -76,14 +75,14 @@ def test_an_outage_costs_nothing_and_ends_when_the_server_is_back(
         try:
             for _ in range(OUTAGES):
                 _add(redis_client, events)
-                until(lambda: status.drained(stream))
+                until(lambda: info.drained(stream.client, stream.name, stream.group))
                 link.stop()
                 _add(redis_client, events)
                 for _ in range(KILLS):
                     _kill(pool)
                 assert max(_deliveries(redis_client), default=1) == 1
                 link.start()
-                took.append(until(lambda: status.drained(stream)))
+                took.append(until(lambda: info.drained(stream.client, stream.name, stream.group)))
         finally:
             pool.stop()
             stream.close()

@@ -18,10 +18,9 @@ from support.names import GROUP, STREAM
 from support.product import decode, digest
 from support.waits import until
 
-from graphwriter import status
 from graphwriter.config import load
 from graphwriter.producers.demo import demo
-from graphwriter.stream import DeadLetters, Stream
+from graphwriter.stream import DeadLetters, Stream, info
 from graphwriter.worker.pool import Pool
 
 FATAL = "this one ends its worker"
@@ -68,7 +67,7 @@ def test_odd_events_stop_no_worker_and_no_good_event(
         pool.start(60)
         stream = Stream(environ["REDIS_URL"], STREAM, GROUP, "test")
         try:
-            until(lambda: status.drained(stream), 240)
+            until(lambda: info.drained(stream.client, stream.name, stream.group), 240)
             assert len(pool.workers()) == 2
             assert pool.alive
         finally:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from typing import LiteralString
 
 import pytest
 from support.graphs import CHANNEL, event, rows, together
 from support.neo4j import Server
+from support.proxy import Proxy
 
 from graphwriter import Neo4jClient
 from graphwriter.errors import ConfigError, Unavailable
@@ -184,13 +187,18 @@ def test_what_else_keeps_a_constraint_from_being_made_is_named(graph: Graph) -> 
     """A plain index on the same properties, or something else of its name."""
     name, index = "graphwriter_post_id", "CREATE INDEX theirs FOR (p:Post) ON (p.post_id)"
     other = "CREATE CONSTRAINT graphwriter_post_id FOR (p:Other) REQUIRE p.x IS UNIQUE"
-    for query, drop in ((index, "DROP INDEX theirs"), (other, f"DROP CONSTRAINT {name}")):
+    for query, drop in (
+        (index, "DROP INDEX theirs"),
+        (other, "DROP CONSTRAINT graphwriter_post_id"),
+    ):
         make(graph, "DROP CONSTRAINT graphwriter_post_id")
         make(graph, query)
-        with pytest.raises(ConfigError, match=f"{name} cannot be made: .* First `{drop}`"):
-            schema.apply(graph)
-        assert schema.obstacles(graph, name) == [drop]
-        graph.run(drop)
+        try:
+            with pytest.raises(ConfigError, match=f"{name} cannot be created: .* First `{drop}`"):
+                schema.apply(graph)
+            assert schema.obstacles(graph, name) == [drop]
+        finally:
+            make(graph, drop)
         assert schema.apply(graph) == [name]
 
 
@@ -224,3 +232,34 @@ def test_a_server_that_is_away_is_unavailable_within_the_time_given() -> None:
     with pytest.raises(Unavailable, match="does not answer"):
         away.write(fold([event(1)]))
     away.close()
+
+
+def test_a_write_ends_in_time_although_foreign_posts_come_back(
+    graph: Graph, neo4j_server: Server, proxy: Callable[[str], Proxy]
+) -> None:
+    """Another service takes the address away after each adoption: that is no event's fault."""
+    adopted = 0
+
+    def undo(piece: bytes) -> bool:
+        nonlocal adopted
+        adopting = b"adopted" in piece or adopted % 2 == 1
+        if adopting and b"bookmark" not in piece:
+            adopted += adopted % 2 == 0
+        elif adopting:
+            adopted += 2 - adopted % 2
+            make(
+                graph,
+                "MATCH (p:Post {post_id: 'p1'}) "
+                "REMOVE p:Message, p.tg_channel_id, p.telegram_message_id",
+            )
+        return False
+
+    make(graph, "CREATE (:Post {post_id: 'p1'})")
+    there = proxy(neo4j_server.uri.replace("neo4j://", "bolt://"))
+    there.drop_next_reply(undo)
+    login = neo4j_server.auth or (None, None)
+    start = time.monotonic()
+    with Graph(there.url, *login, retry=0.5) as slow, pytest.raises(Unavailable, match="adopt"):
+        slow.write(fold([event(1)]))
+    assert time.monotonic() - start < 20
+    assert adopted >= 4

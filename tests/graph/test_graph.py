@@ -14,6 +14,7 @@ from graphwriter import events
 from graphwriter.cli.demo import QUERIES
 from graphwriter.graph import Graph
 from graphwriter.graph.batch import fold
+from graphwriter.graph.client import statement
 
 REAL_EVENTS = DATA / "real-events-10k.jsonl.gz"
 
@@ -30,7 +31,7 @@ def test_the_four_queries_answer_as_their_authors_expect(graph: Graph) -> None:
             ]
         )
     )
-    forwards, replies, authors, counts = (rows(graph, query) for query in QUERIES.values())
+    forwards, replies, authors, counts = (rows(graph, statement(name)) for name in QUERIES.values())
     assert [row[:3] for row in forwards] == [["p4", "8", "channel"]]
     assert forwards[0][3].isoformat() == "2020-09-13T12:26:40.000000000+00:00"
     assert replies == [["p2", "p1", 9]]

@@ -19,7 +19,7 @@ from graphwriter import producers
 from graphwriter.errors import BadEvent, ConfigError, Unavailable
 from graphwriter.events.wire import PostParsedEventV1, from_values
 from graphwriter.producers import EventPublisher
-from graphwriter.producers.publisher import BUFFER
+from graphwriter.producers.publisher import BUFFER_SIZE
 
 
 def event(number: int) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def test_events_go_many_in_one_round_trip_and_the_rest_with_the_flush(
 
 
 def test_the_buffer_is_bounded_by_bytes_too(valkey_url: str, redis_client: redis.Redis) -> None:
-    big = b"x" * (BUFFER // 2)
+    big = b"x" * (BUFFER_SIZE // 2)
     with EventPublisher(valkey_url) as publisher:
         publisher.publish(big)
         publisher.publish(big)

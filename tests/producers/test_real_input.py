@@ -17,11 +17,10 @@ from support.model import Model, assert_same, read_graph
 from support.paths import DATA
 from support.product import digest
 
-from graphwriter import status
 from graphwriter.config import load
 from graphwriter.producers import desktop
 from graphwriter.producers.telethon import dump
-from graphwriter.stream import DeadLetters, Stream, looking
+from graphwriter.stream import DeadLetters, Stream, info
 from graphwriter.worker.pool import Pool
 
 EVENTS = DATA / "real-events-10k.jsonl.gz"
@@ -66,8 +65,8 @@ def drain(pool: Pool, limit: float = 60.0) -> Stream:
     """Wait until everything is written."""
     stream = Stream(pool.config.redis_url, pool.config.stream, pool.config.group, "test")
     deadline = time.monotonic() + limit
-    while not status.drained(stream):
-        assert time.monotonic() < deadline, looking.look(stream.client, stream.name, stream.group)
+    while not info.drained(stream.client, stream.name, stream.group):
+        assert time.monotonic() < deadline, info.stream(stream.client, stream.name, stream.group)
         time.sleep(0.05)
     return stream
 

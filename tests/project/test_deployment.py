@@ -26,12 +26,11 @@ from support.paths import ROOT
 from support.product import digest
 from support.waits import until
 
-from graphwriter import status
 from graphwriter.config import Config
 from graphwriter.embedded import Valkey
 from graphwriter.producers.demo.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
-from graphwriter.stream import Stream
+from graphwriter.stream import Stream, info
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 
@@ -181,7 +180,7 @@ def test_workers_that_are_restarted_one_after_another_under_load_lose_and_repeat
             until(lambda before=before: reached(redis_client) != before)  # type: ignore[misc]
             running[name] = workers(name)
         time.sleep(1)
-    until(lambda: status.drained(stream))
+    until(lambda: info.drained(stream.client, stream.name, stream.group))
     stream.close()
     model = Model(time.time, digest)
     entries: Any = redis_client.xrange(STREAM)

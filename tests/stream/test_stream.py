@@ -14,7 +14,7 @@ from support.names import GROUP, STREAM
 from support.proxy import Proxy
 
 from graphwriter.errors import ConfigError, Unavailable
-from graphwriter.stream import Entry, Stream, acl, consumer, looking
+from graphwriter.stream import Entry, Stream, acl, connect, consumer, info, trim
 
 Open = Callable[..., Stream]
 
@@ -88,9 +88,16 @@ def test_a_group_reads_what_was_there_before_it(opened: Open, redis_client: redi
 def test_a_read_makes_group_and_stream_where_there_is_none(opened: Open) -> None:
     """The first read finds nothing, and counts the group as made."""
     stream = opened()
-    assert (stream.groups(), stream.last_id()) == ([], "0-0")
+    assert (info.groups(stream.client, stream.name), info.last_id(stream.client, stream.name)) == (
+        [],
+        "0-0",
+    )
     assert [stream.read(1), stream.pending(1), stream.claim(0, 1)] == [[], [], (b"0-0", [])]
-    assert (stream.regrouped, stream.length(), len(stream.groups())) == (1, 0, 1)
+    assert (
+        stream.regrouped,
+        info.length(stream.client, stream.name),
+        len(info.groups(stream.client, stream.name)),
+    ) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("gone", ["group", "stream"])
@@ -233,7 +240,7 @@ def test_what_goes_before_it_is_read_is_counted_once(
     left = [key for key in there[read:] if key not in lost]
     found = ids(other.read(2)) + ids(one.read(99)) + ids(other.read(99))
     assert (found, one.missed + other.missed) == (left, len(lost))
-    assert (looking.look(redis_client, STREAM, GROUP).trimmed_unread or 0) == 0
+    assert (info.stream(redis_client, STREAM, GROUP).trimmed_unread or 0) == 0
     assert ids(one.read(9) + other.read(9)) == []
     more = add(redis_client, 6)
     redis_client.xtrim(STREAM, maxlen=2, approximate=False)
@@ -281,20 +288,20 @@ def test_trimming_leaves_what_some_group_has_not_acknowledged(
 ) -> None:
     """Neither what a group has not read nor what it has read only."""
     done, behind = opened(), opened(group="behind")
-    assert done.oldest_needed() is None
+    assert trim.oldest_needed(done.client, done.name) is None
     done.create_group()
     behind.create_group()
     there = add(redis_client, 1000)
     done.ack(ids(done.read(1000)))
     behind.ack(ids(behind.read(450)))
-    needed = done.oldest_needed()
+    needed = trim.oldest_needed(done.client, done.name)
     assert needed is not None
     assert there[449] < needed <= there[450]
-    assert 0 < done.trim(needed) <= 450
+    assert 0 < trim.trim(done.client, done.name, needed) <= 450
     assert ids(behind.read(1000)) == there[450:]
     behind.ack(there[450:620] + there[621:])
-    assert done.oldest_needed() == there[620]
-    done.trim(there[620])
+    assert trim.oldest_needed(done.client, done.name) == there[620]
+    trim.trim(done.client, done.name, there[620])
     assert [entry.id for entry in behind.pending(9) if entry.fields] == [there[620]]
 
 
@@ -313,7 +320,7 @@ def test_what_is_needed_is_known_while_workers_acknowledge(
         return False
 
     between.drop_next_reply(acknowledge)
-    needed = stream.oldest_needed()
+    needed = trim.oldest_needed(stream.client, stream.name)
     assert needed is not None
     assert needed > there[0]
 
@@ -416,7 +423,7 @@ def test_own_entries_come_one_by_one_once_some_came_back_too_often(
 def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
     """Also where the password is what makes it none."""
     with pytest.raises(ConfigError) as raised:
-        Stream(url, STREAM, GROUP, "me").length()
+        info.length(connect(url, STREAM), STREAM)
     assert "ssW0rd" not in str(raised.value)
     assert "REDIS_URL" in str(raised.value)
 

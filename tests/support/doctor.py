@@ -28,20 +28,20 @@ SECRET = "planted-s3cret"
 Environ = dict[str, str]
 
 
-def found(environ: Environ, limit: float = facts.LIMIT) -> list[Finding]:
-    """All that is not well."""
+def found(environ: Environ, limit: float = facts.TIME_LIMIT) -> list[Finding]:
+    """All findings that are not ok."""
     config, wrong = read(environ)
-    every = doctor.examine(facts.gather(config, wrong, environ, limit))
+    every = doctor.run_checks(facts.read(config, wrong, environ, limit))
     return [one for one in every if one.level != "ok"]
 
 
 def named(findings: list[Finding], check: str, *words: str) -> str:
-    """What mends the one finding of a check that says these words."""
+    """The repair command of the only finding of a check with these words."""
     fits = [one for one in findings if one.check == check and all(w in one.text for w in words)]
     assert len(fits) == 1, (check, words, findings)
     assert fits[0].level == "wrong"
     assert "\n" not in fits[0].text
-    return str(fits[0].mend)
+    return str(fits[0].repair)
 
 
 def checks(findings: list[Finding]) -> set[str]:

@@ -21,7 +21,7 @@ from graphwriter.graph import Graph, scan, schema
 from graphwriter.graph.batch import fold
 from graphwriter.graph.client import statement
 from graphwriter.verify import audit as audits
-from graphwriter.verify.audit import Audit, Report
+from graphwriter.verify.audit import Audit, AuditReport
 from graphwriter.verify.sources import FileSource, Item, Source
 
 
@@ -76,7 +76,7 @@ def stored(path: Path, world: list[dict[str, Any]]) -> FileSource:
     return FileSource(str(path))
 
 
-def audited(graph: Graph, source: Source | None, **settings: Any) -> Report:
+def audited(graph: Graph, source: Source | None, **settings: Any) -> AuditReport:
     """The report of a whole audit."""
     audit = Audit(graph, **settings)
     audit.constraints()
@@ -87,7 +87,7 @@ def audited(graph: Graph, source: Source | None, **settings: Any) -> Report:
     return audit.report
 
 
-def kinds(report: Report) -> dict[str, int]:
+def kinds(report: AuditReport) -> dict[str, int]:
     """How many differences of each kind."""
     return {kind: found.found for kind, found in report.kinds.items() if found.found}
 
@@ -445,9 +445,9 @@ def test_repairs_are_safe_beside_workers_and_whoever_breaks_the_graph(
 
     def spoil() -> None:
         for _ in range(10):
-            graph.mend("MATCH (p:Post)-[r]->() WHERE rand() < 0.1 SET p.version = 1 DELETE r")
-            graph.mend("MATCH (p:Post) WHERE rand() < 0.1 SET p.reply_version = 9e18")
-            graph.mend(
+            graph.repair("MATCH (p:Post)-[r]->() WHERE rand() < 0.1 SET p.version = 1 DELETE r")
+            graph.repair("MATCH (p:Post) WHERE rand() < 0.1 SET p.reply_version = 9e18")
+            graph.repair(
                 "MATCH (p:Post), (q:Post) WHERE p <> q AND p.author_version IS NULL AND "
                 "rand() < 0.001 CREATE (p)<-[:AUTHOR_OF]-(:Author {author_id: p.post_id, "
                 "author_type: q.post_id})"

@@ -25,10 +25,9 @@ from support.product import digest
 from support.proxy import carry
 from support.waits import until
 
-from graphwriter import status
 from graphwriter.producers.demo.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
-from graphwriter.stream import DeadLetters, Stream
+from graphwriter.stream import DeadLetters, Stream, info
 from graphwriter.worker.heartbeat import WorkerState, read_all
 
 NETWORK = "198.18.77"  # of those that are for tests between networks (RFC 2544)
@@ -236,7 +235,7 @@ def test_a_host_that_is_cut_off_mid_batch_loses_nothing_and_comes_back(
     until(lambda: [one for one in cut.workers() if one.counts.written])
     cut.plug(False)
     assert pending(redis_client, cut)
-    until(lambda: status.drained(stream))
+    until(lambda: info.drained(stream.client, stream.name, stream.group))
     assert pending(redis_client, cut) == 0
     assert [one.counts.claimed for one in other.workers()] > [0]
     assert_kept(redis_client, driver)
@@ -244,7 +243,7 @@ def test_a_host_that_is_cut_off_mid_batch_loses_nothing_and_comes_back(
     cut.plug(True)
     before = {one.pid: one.counts.entries for one in cut.workers()}
     until(lambda: back(cut, url, before), 90)
-    until(lambda: status.drained(stream))
+    until(lambda: info.drained(stream.client, stream.name, stream.group))
     assert_kept(redis_client, driver)
     stream.close()
 

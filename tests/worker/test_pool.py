@@ -24,7 +24,6 @@ from supervisor.xmlrpc import SupervisorTransport
 from support.names import GROUP, STREAM
 from support.waits import until
 
-from graphwriter import status
 from graphwriter.config import Config, load
 from graphwriter.embedded import Neo4j
 from graphwriter.errors import (
@@ -36,7 +35,7 @@ from graphwriter.errors import (
 )
 from graphwriter.producers.demo.demo import Demo
 from graphwriter.producers.publisher import EventPublisher
-from graphwriter.stream import Stream
+from graphwriter.stream import Stream, info
 from graphwriter.worker.heartbeat import kills, read_all
 from graphwriter.worker.pool import Pool, conf
 from graphwriter.worker.process import SETTLED
@@ -102,7 +101,7 @@ def publish(environ: dict[str, str], count: int) -> int:
 def drained(environ: dict[str, str]) -> Callable[[], bool]:
     """Whether everything in the stream is acknowledged."""
     stream = Stream(environ["REDIS_URL"], STREAM, GROUP, "test")
-    return lambda: status.drained(stream)
+    return lambda: info.drained(stream.client, stream.name, stream.group)
 
 
 def test_a_killed_worker_comes_back_and_writes_what_was_pending(

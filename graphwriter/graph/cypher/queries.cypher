@@ -1,0 +1,113 @@
+// Short queries, each below its name. A name is a line of two slashes, a space, a colon and a word.
+
+// :write_probe
+// Whether the database takes writes: the transaction is rolled back.
+CREATE ()
+
+// :read_probe
+RETURN 1
+
+// :version
+CALL dbms.components() YIELD name, versions, edition
+
+// :clock
+RETURN datetime.realtime().epochMillis AS now
+
+// :database
+SHOW DATABASES YIELD name, aliases, access, currentStatus, requestedStatus, statusMessage
+WHERE name = $name OR $name IN aliases
+
+// :constraints
+SHOW CONSTRAINTS YIELD name, type, labelsOrTypes, properties, entityType
+
+// :indexes
+SHOW INDEXES YIELD name, type, labelsOrTypes, properties, owningConstraint
+
+// The counts below come from Neo4j's count store, which has them ready; planning them is fast.
+
+// :Post
+MATCH (n:Post) RETURN count(n) AS number
+
+// :Message
+MATCH (n:Message) RETURN count(n) AS number
+
+// :ForwardSource
+MATCH (n:ForwardSource) RETURN count(n) AS number
+
+// :Author
+MATCH (n:Author) RETURN count(n) AS number
+
+// :FORWARDED_FROM
+MATCH ()-[r:FORWARDED_FROM]->() RETURN count(r) AS number
+
+// :FORWARDED_FROM_POST
+MATCH ()-[r:FORWARDED_FROM_POST]->() RETURN count(r) AS number
+
+// :REPLIES_TO
+MATCH ()-[r:REPLIES_TO]->() RETURN count(r) AS number
+
+// :AUTHOR_OF
+MATCH ()-[r:AUTHOR_OF]->() RETURN count(r) AS number
+
+// :foreign
+// Posts of another service, and how many of them have all parts of an address.
+MATCH (p:Post) WHERE NOT p:Message
+RETURN count(p) AS number, count(CASE WHEN p.post_id IS NOT NULL
+  AND p.tg_channel_id IS NOT NULL AND p.telegram_message_id IS NOT NULL THEN 1 END) AS ready
+
+// :foreign_with_address
+// A page of the posts of another service that can be adopted without an event.
+MATCH (p:Post)
+WHERE p.post_id > $after AND NOT p:Message
+  AND p.tg_channel_id IS NOT NULL AND p.telegram_message_id IS NOT NULL
+RETURN p.post_id AS post_id, p.tg_channel_id AS channel, p.telegram_message_id AS message
+ORDER BY post_id LIMIT $page
+
+// :repeated_links
+// Posts with more than one link of a type, among the first $most posts.
+MATCH (p:Post) WITH p LIMIT $most
+WITH p.post_id AS post, [
+  ['FORWARDED_FROM', count {(p)-[:FORWARDED_FROM]->()}],
+  ['FORWARDED_FROM_POST', count {(p)-[:FORWARDED_FROM_POST]->()}],
+  ['REPLIES_TO', count {(p)-[:REPLIES_TO]->()}],
+  ['AUTHOR_OF', count {(p)<-[:AUTHOR_OF]-()}]
+] AS links
+UNWIND links AS link
+WITH post, link WHERE link[1] > 1
+RETURN link[0] AS type, count(*) AS posts, min(post) AS example ORDER BY type
+
+// :bare_channels
+// Messages with a bare channel id next to a message with the marked id, among the first $most
+// messages with a positive id. A positive id is a private chat's, so most graphs have none.
+MATCH (m:Message) WHERE m.tg_channel_id > 0 WITH m LIMIT $most
+WHERE EXISTS { (:Message {tg_channel_id: -1000000000000 - m.tg_channel_id,
+  telegram_message_id: m.telegram_message_id}) }
+RETURN count(m) AS number
+
+// :links_by_type
+MATCH ()-[r]->() WITH type(r) AS link, count(*) AS number RETURN link, number ORDER BY link
+
+// :placeholders
+MATCH (m:Message) WHERE NOT m:Post RETURN count(m) AS number
+
+// The demo prints and runs the four queries below.
+
+// :forwards
+MATCH (p:Post)-[r:FORWARDED_FROM]->(fs:ForwardSource)
+RETURN p.post_id, fs.source_id, fs.source_type, r.forward_date LIMIT 10
+
+// :replies
+MATCH (p1:Post)-[r:REPLIES_TO]->(p2:Post)
+RETURN p1.post_id, p2.post_id, r.thread_id LIMIT 10
+
+// :authors
+MATCH (a:Author)-[r:AUTHOR_OF]->(p:Post)
+RETURN a.author_id, a.author_type, p.post_id LIMIT 10
+
+// :totals
+MATCH (p:Post)
+OPTIONAL MATCH (p)-[:FORWARDED_FROM]->(fs:ForwardSource)
+OPTIONAL MATCH (p)-[:REPLIES_TO]->(p2:Post)
+OPTIONAL MATCH (a:Author)-[:AUTHOR_OF]->(p)
+RETURN count(DISTINCT p) AS posts, count(DISTINCT fs) AS forward_sources,
+  count(DISTINCT p2) AS reply_targets, count(DISTINCT a) AS authors

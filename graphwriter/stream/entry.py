@@ -1,0 +1,43 @@
+"""Entries, their ids, and the keys beside a stream."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+ALL = 2**31 - 1  # where Redis wants a count and every entry of a range is meant
+
+
+class Entry(NamedTuple):
+    """An item of the stream, not decoded. `fields` is empty if it was trimmed while pending."""
+
+    id: bytes
+    fields: dict[bytes, bytes]
+    deliveries: int = 1
+
+    @property
+    def time(self) -> int:
+        """When it was added: milliseconds since 1970, by the server's or the producer's clock."""
+        return int(self.id.partition(b"-")[0])
+
+
+_new: Any = tuple.__new__  # three times as fast as a named tuple's own constructor
+
+
+def new_entry(key: bytes, fields: dict[bytes, bytes] | None) -> Entry:
+    """Return an entry that was just read."""
+    entry: Entry = _new(Entry, (key, fields or {}, 1))
+    return entry
+
+
+def order(key: bytes | str) -> tuple[int, ...]:
+    """Return an entry's id, or the beginning of one, as integers that can be compared."""
+    text = key.decode() if isinstance(key, bytes) else key
+    return tuple(map(int, text.split("-")))
+
+
+def tagged(stream: str) -> str:
+    """Return `stream` as a key prefix in the same slot of a cluster."""
+    start = stream.find("{")
+    if start >= 0 and stream.find("}", start) > start + 1:
+        return stream
+    return f"{{{stream}}}"

@@ -1,7 +1,8 @@
-"""Every setting: its variable, its default, and the checks that tie settings together.
+"""Every setting: its variable, its default, its help text, and the checks across settings.
 
-A flag beats the environment, the environment beats the default. A secret may come from the file
-that `NAME_FILE` names instead, so that it stands in no process's environment.
+A flag overrides the environment, the environment overrides the default. A secret can come from the
+file that `NAME_FILE` names, so that it is in no process's environment. A `tuning` setting is hidden
+in help texts; docs/settings.md lists it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from graphwriter import files, urls
 from graphwriter.errors import ConfigError
 
 PREFIX, TESTS = "GRAPH_WRITER_", "GRAPH_WRITER_TEST_"
-BESIDE = {f"{PREFIX}CONSUMER_NAME", f"{PREFIX}CACHE"}  # which are read, and no settings
+OTHER_VARIABLES = {f"{PREFIX}CONSUMER_NAME", f"{PREFIX}CACHE"}  # used elsewhere
 
 
 def _setting(variable: str, default: Any, help: str, **extra: Any) -> Any:  # noqa: A002 - as click's
@@ -32,20 +33,20 @@ class Config:
     redis_url: str = _setting(
         "REDIS_URL",
         "redis://127.0.0.1:6379/0",
-        "Redis or Valkey with the stream; redis+sentinel:// and redis+cluster:// too.",
+        "URL of Redis or Valkey; also redis+sentinel:// and redis+cluster://.",
         secret=True,
     )
-    neo4j_uri: str = _setting("NEO4J_URI", "bolt://127.0.0.1:7687", "Neo4j with the graph.")
-    neo4j_user: str = _setting("NEO4J_USER", "neo4j", "Neo4j user.")
+    neo4j_uri: str = _setting("NEO4J_URI", "bolt://127.0.0.1:7687", "URI of Neo4j.")
+    neo4j_user: str = _setting("NEO4J_USER", "neo4j", "User for Neo4j.")
     neo4j_password: str | None = _setting(
-        "NEO4J_PASSWORD", None, "Neo4j password; without one no user is sent.", secret=True
+        "NEO4J_PASSWORD", None, "Password for Neo4j; without one no user is sent.", secret=True
     )
-    neo4j_database: str = _setting("NEO4J_DATABASE", "neo4j", "Neo4j database.")
+    neo4j_database: str = _setting("NEO4J_DATABASE", "neo4j", "Database of Neo4j.")
     database_url: str | None = _setting(
-        "DATABASE_URL", None, "PostgreSQL with the posts, for the backfill.", secret=True
+        "DATABASE_URL", None, "URL of the PostgreSQL with the posts, for the backfill.", secret=True
     )
     stream: str = _setting(
-        "GRAPH_WRITER_STREAM", "stream:posts:parsed", "Stream with the events.", named=True
+        "GRAPH_WRITER_STREAM", "stream:posts:parsed", "Name of the stream.", named=True
     )
     group: str = _setting(
         "GRAPH_WRITER_CONSUMER_GROUP",
@@ -56,46 +57,71 @@ class Config:
     batch_size: int = _setting(
         "GRAPH_WRITER_BATCH_SIZE",
         1000,
-        "Most events of one transaction.",
+        "Maximum number of entries per batch, which is one transaction.",
         least=1,
     )
-    workers: int = _setting("GRAPH_WRITER_WORKERS", 2, "Worker processes of the pool.", least=1)
-    tenant: str | None = _setting(
-        "GRAPH_WRITER_TENANT", None, "Write this tenant's events only, refuse the others'."
+    workers: int = _setting(
+        "GRAPH_WRITER_WORKERS", 2, "Number of worker processes in the pool.", least=1
     )
-    text: bool = _setting("GRAPH_WRITER_TEXT", False, "Keep the posts' texts in the graph too.")
+    tenant: str | None = _setting(
+        "GRAPH_WRITER_TENANT", None, "Write only events of this tenant, and refuse others."
+    )
+    text: bool = _setting("GRAPH_WRITER_TEXT", False, "Store the texts of posts in the graph.")
     block: float = _setting(
-        "GRAPH_WRITER_BLOCK", 1.0, "How long a read waits for the first event.", least=0.01
+        "GRAPH_WRITER_BLOCK",
+        1.0,
+        "How long a read waits for the first entry.",
+        least=0.01,
+        tuning=True,
     )
     timeout: float = _setting(
-        "GRAPH_WRITER_TIMEOUT", 20.0, "How long one transaction may take.", least=0.1
+        "GRAPH_WRITER_TIMEOUT", 20.0, "Time limit of one transaction.", least=0.1
     )
     retry: float = _setting(
-        "GRAPH_WRITER_RETRY", 20.0, "How long one batch is tried again at once.", least=0
+        "GRAPH_WRITER_RETRY", 20.0, "Time limit for retries of one batch.", least=0
     )
     watchdog: float = _setting(
-        "GRAPH_WRITER_WATCHDOG", 90.0, "Progress older than this ends the worker.", least=1
+        "GRAPH_WRITER_WATCHDOG",
+        90.0,
+        "Time without progress after which a worker is killed.",
+        least=1,
     )
     claim_idle: float = _setting(
-        "GRAPH_WRITER_CLAIM_IDLE", 180.0, "Pending for longer than this is taken over.", least=0.1
+        "GRAPH_WRITER_CLAIM_IDLE",
+        180.0,
+        "Pending time after which another worker claims an entry.",
+        least=0.1,
     )
     stop_wait: float = _setting(
-        "GRAPH_WRITER_STOP_WAIT", 90.0, "How long a worker gets to finish its batches.", least=1
+        "GRAPH_WRITER_STOP_WAIT", 90.0, "Time that a worker has to finish its batches.", least=1
     )
     tries: int = _setting(
-        "GRAPH_WRITER_TRIES", 3, "Tries alone that an event gets which ends workers.", least=1
+        "GRAPH_WRITER_TRIES",
+        3,
+        "How often an entry that may crash workers is tried alone before it becomes a dead letter.",
+        least=1,
+        tuning=True,
     )
     dead_share: float = _setting(
         "GRAPH_WRITER_DEAD_SHARE",
         0.5,
         "Share of dead letters that stops a worker.",
         least=0,
+        tuning=True,
     )
     dead_least: int = _setting(
-        "GRAPH_WRITER_DEAD_LEAST", 1000, "Events that the share is taken of, at least.", least=1
+        "GRAPH_WRITER_DEAD_LEAST",
+        1000,
+        "Minimum number of entries before the share of dead letters is checked.",
+        least=1,
+        tuning=True,
     )
     dead_window: float = _setting(
-        "GRAPH_WRITER_DEAD_WINDOW", 300.0, "Time that the share is taken over.", least=1
+        "GRAPH_WRITER_DEAD_WINDOW",
+        300.0,
+        "Time over which the share of dead letters is computed.",
+        least=1,
+        tuning=True,
     )
     run_dir: str | None = _setting(
         "GRAPH_WRITER_RUN_DIR", None, "Directory of locks, heartbeats and the supervisor's socket."
@@ -103,114 +129,117 @@ class Config:
     require_tls: bool = _setting(
         "GRAPH_WRITER_REQUIRE_TLS",
         False,
-        "Refuse to talk to another machine without TLS and a checked certificate.",
+        "Refuse connections to other machines without TLS and a verified certificate.",
     )
     telegram_api_id: str | None = _setting(
-        "TELEGRAM_API_ID", None, "Telegram's number for your program.", secret=True
+        "TELEGRAM_API_ID", None, "Telegram API id of your program.", secret=True
     )
     telegram_api_hash: str | None = _setting(
-        "TELEGRAM_API_HASH", None, "The hash beside that number.", secret=True
+        "TELEGRAM_API_HASH", None, "Telegram API hash of your program.", secret=True
     )
     telegram_session: str | None = _setting(
-        "TELEGRAM_SESSION", None, "A logged in session, as Telethon's text.", secret=True
+        "TELEGRAM_SESSION", None, "A logged-in session, as a Telethon string.", secret=True
     )
     log_level: str = _setting(
         "GRAPH_WRITER_LOG_LEVEL",
         "INFO",
-        "Least severe line logged.",
+        "Lowest level that is logged.",
         among="DEBUG INFO WARNING ERROR",
     )
     log_format: str = _setting(
         "GRAPH_WRITER_LOG_FORMAT",
         "console",
-        "Lines for people (console), or for programs (json).",
+        "Log format: console for people, json for programs.",
         among="console json",
     )
     exporter: bool = _setting(
-        "GRAPH_WRITER_EXPORTER", True, "Let the pool serve metrics and the status page."
+        "GRAPH_WRITER_EXPORTER", True, "Whether the pool serves metrics and the status page."
     )
     exporter_host: str = _setting(
         "GRAPH_WRITER_EXPORTER_HOST",
         "127.0.0.1",
-        "Address that metrics and the status page are served on.",
+        "Address for metrics and the status page.",
     )
     exporter_port: int = _setting(
-        "GRAPH_WRITER_EXPORTER_PORT", 9640, "Port of it; 0 takes any.", least=0
+        "GRAPH_WRITER_EXPORTER_PORT",
+        9640,
+        "Port for metrics and the status page; 0 picks a free one.",
+        least=0,
     )
     exporter_token: str | None = _setting(
         "GRAPH_WRITER_EXPORTER_TOKEN",
         None,
-        "Token that readers have to show; needed where others than this machine can connect.",
+        "Token that clients must send; required if other machines can connect.",
         secret=True,
     )
 
     def check(self) -> Config:
-        """Return self if the times fit together, and the links are as safe as they have to be.
+        """Return self if the times are consistent, and connections are encrypted if required.
 
         Raises:
-            ConfigError: they do not; the message names the settings to change.
+            ConfigError: they are not; the message names the settings to change.
         """
-        for said in self.inconsistent():
-            raise ConfigError(said)
+        for problem in self.inconsistent():
+            raise ConfigError(problem)
         return self
 
     def inconsistent(self) -> Iterator[str]:
-        """Yield what does not fit together, each in a line that names the settings to change.
+        """Yield a line for each inconsistency, with the settings to change.
 
-        A worker that is overtaken must be dead before its entries can be claimed, and one that is
-        merely slow must not be ended: claim idle > watchdog > timeout + retry. One that stops
-        finishes two batches at most, the one in hand and the one read ahead.
+        A stuck worker must be dead before its entries can be claimed, and a merely slow one must
+        not be killed: claim idle > watchdog > timeout + retry. A worker that stops finishes at most
+        two batches, the current one and the one read ahead.
         """
         if self.require_tls and (exposed := self.exposed()):
-            yield _not_safe(exposed)
-        longest, tied = self.timeout + self.retry, "GRAPH_WRITER_TIMEOUT + _RETRY"
+            yield _unencrypted(exposed)
+        longest, names = self.timeout + self.retry, "GRAPH_WRITER_TIMEOUT + _RETRY"
         for name, value, other, bound in (
-            ("GRAPH_WRITER_WATCHDOG", self.watchdog, tied, longest),
+            ("GRAPH_WRITER_WATCHDOG", self.watchdog, names, longest),
             ("GRAPH_WRITER_CLAIM_IDLE", self.claim_idle, "GRAPH_WRITER_WATCHDOG", self.watchdog),
-            ("GRAPH_WRITER_STOP_WAIT", self.stop_wait, f"twice {tied}", 2 * longest),
+            ("GRAPH_WRITER_STOP_WAIT", self.stop_wait, f"twice {names}", 2 * longest),
         ):
             if value <= bound:
                 yield f"{name} is {value:g} s, but must be above {other}, which is {bound:g} s"
 
     def secrets(self) -> tuple[str, ...]:
-        """Return what must never be shown."""
-        known = [one.name for one in fields(self) if one.metadata.get("secret")]
-        values = {name: getattr(self, name) or "" for name in known}
-        found = [value for name, value in values.items() if not name.endswith("_url")]
-        named = [value for name, value in values.items() if name.endswith("_url")]
-        return (*found, *(part for url in named for part in urls.passwords(url)))
+        """Return the texts that must never be shown."""
+        names = [setting.name for setting in fields(self) if setting.metadata.get("secret")]
+        values = {name: getattr(self, name) or "" for name in names}
+        plain = [value for name, value in values.items() if not name.endswith("_url")]
+        secret_urls = [value for name, value in values.items() if name.endswith("_url")]
+        return (*plain, *(part for url in secret_urls for part in urls.passwords(url)))
 
     def exposed(self, *names: str) -> list[str]:
-        """Return a line for each link to another machine that others could read or answer on.
+        """Return a line for each connection to another machine that is not encrypted or verified.
 
-        `names` are the settings looked at; none: those of a worker.
+        `names` are the settings to check; by default those of a worker.
         """
         return [
-            f"{name.upper()} {said}"
+            f"{name.upper()} {problem}"
             for name in names or ("redis_url", "neo4j_uri")
-            if (said := urls.exposed(getattr(self, name) or ""))
+            if (problem := urls.exposed(getattr(self, name) or ""))
         ]
 
     @property
     def neo4j_login(self) -> tuple[str | None, str | None]:
-        """User and password for Neo4j; without a password no user is sent."""
+        """User and password for Neo4j; both None without a password."""
         return (None if self.neo4j_password is None else self.neo4j_user), self.neo4j_password
 
     def require(self, *names: str) -> None:
-        """Raise ConfigError where TLS is required and one of these links is exposed."""
+        """Raise ConfigError if TLS is required and one of these connections does not use it."""
         if self.require_tls and (exposed := self.exposed(*names)):
-            raise ConfigError(_not_safe(exposed))
+            raise ConfigError(_unencrypted(exposed))
 
     def directory(self) -> Path:
-        """Return the run directory, made if missing, ours alone; raises ConfigError."""
+        """Return the run directory, created if missing and private; raises ConfigError."""
         return files.directory(self.run_path(), "GRAPH_WRITER_RUN_DIR")
 
     def run_path(self) -> Path:
-        """Return where the run directory is, or would be."""
+        """Return the path of the run directory, which may not exist."""
         return Path(self.run_dir) if self.run_dir else _default_run_dir()
 
 
-def _not_safe(exposed: list[str]) -> str:
+def _unencrypted(exposed: list[str]) -> str:
     return f"GRAPH_WRITER_REQUIRE_TLS is set, but {'; '.join(exposed)}"
 
 
@@ -224,7 +253,7 @@ def load(environ: Mapping[str, str] | None = None, **flags: Any) -> Config:
     """Return the settings from flags (None: not given), the environment and the defaults.
 
     Raises:
-        ConfigError: a value has the wrong form; the message names the variable and the value.
+        ConfigError: a value is invalid; the message names the variable and the value.
     """
     config, wrong = read(environ, **flags)
     for error in wrong:
@@ -235,9 +264,9 @@ def load(environ: Mapping[str, str] | None = None, **flags: Any) -> Config:
 def read(
     environ: Mapping[str, str] | None = None, **flags: Any
 ) -> tuple[Config, list[ConfigError]]:
-    """Return the settings as `load` does, unchecked, and what is wrong with some of them.
+    """Return the settings without the checks across settings, and the errors of invalid values.
 
-    Those have their default.
+    Settings with an invalid value have their default.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
@@ -263,12 +292,15 @@ def _from_environment(
         try:
             return Path(path).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{variable}_FILE {path!r} cannot be read: {_why(error)}") from None
-    # An empty variable is one that is not set, but for a name: the default's would be another's.
+            raise ConfigError(
+                f"{variable}_FILE {path!r} cannot be read: {_reason(error)}"
+            ) from None
+    # An empty variable counts as not set, except for names: with the default stream it would read
+    # the data of somebody else.
     return environ.get(variable) or (environ.get(variable) if metadata.get("named") else None)
 
 
-def _why(error: OSError | UnicodeDecodeError) -> str:
+def _reason(error: OSError | UnicodeDecodeError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
@@ -286,7 +318,7 @@ def _parsed(metadata: Mapping[str, Any], type_name: Any, given: Any) -> Any:
         except (ValueError, KeyError):
             raise ConfigError(f"{variable} is {given!r}, expected {_EXPECTED[kind]}") from None
     if metadata.get("named") and not value.strip():
-        raise ConfigError(f"{variable} is {value!r}, expected a name, not an empty one")
+        raise ConfigError(f"{variable} is {value!r}, expected a name, not an empty text")
     if "least" in metadata and not metadata["least"] <= value < float("inf"):
         raise ConfigError(f"{variable} is {value:g}, expected at least {metadata['least']:g}")
     if "among" in metadata and value.upper() not in metadata["among"].upper().split():
@@ -299,16 +331,16 @@ _EXPECTED = {"bool": "true or false", "int": "a whole number", "float": "a numbe
 
 
 def default(name: str) -> Any:
-    """Return the default of a setting, for help texts."""
+    """Return the default of a setting."""
     setting = next(f for f in fields(Config) if f.name == name)
     return None if setting.default is MISSING else setting.default
 
 
 def unknown(environ: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
-    """Yield each variable of our prefix that is no setting, and the setting that may be meant."""
+    """Yield each variable with our prefix that is no setting, and the most similar setting."""
     names = {setting.metadata["variable"] for setting in fields(Config)}
     secrets = {s.metadata["variable"] for s in fields(Config) if s.metadata.get("secret")}
-    known = names | {f"{name}_FILE" for name in secrets} | BESIDE
+    known = names | {f"{name}_FILE" for name in secrets} | OTHER_VARIABLES
     for name in sorted(environ):
         if name.startswith(PREFIX) and not name.startswith(TESTS) and name not in known:
             yield name, next(iter(get_close_matches(name, known, 1)), None)

@@ -1,22 +1,22 @@
-"""What can go wrong, in the two families that the loop treats differently, plus configuration.
+"""The errors of graphwriter, in families that decide what happens next, and their exit codes.
 
-`BadEvent` is never right however often it is tried: it ends as a dead letter. `Unavailable` passes
-by itself: the loop waits and tries again, and nothing is acknowledged meanwhile. `ConfigError` is
-for a person to mend: the process ends with an exit code of its own.
+`BadEvent`: the event can never be written, however often it is tried, and becomes a dead letter.
+`Unavailable`: an outage, which passes; the loop waits and retries, and acknowledges nothing
+meanwhile. `ConfigError`: a person has to change something; the process exits with its own code.
 """
 
 from __future__ import annotations
 
 
 class GraphwriterError(Exception):
-    """Base of every error that graphwriter raises on purpose. Its text is one line for a person."""
+    """Base of all errors that graphwriter raises. The text is one line for people."""
 
 
 class BadEvent(GraphwriterError):
-    """Raised when an event can never be written, with a `reason` to group by and the details.
+    """Raised when an event can never be written.
 
-    The reason is one lower-case word with underscores, such as `wrong_type`; the message names the
-    field, the value and the way out.
+    `reason` is a word to group by, such as `wrong_type`; `message` names the field, the value and
+    what was expected.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -29,38 +29,38 @@ class BadEvent(GraphwriterError):
 
 
 class Unavailable(GraphwriterError):
-    """Raised when a server does not answer, or refuses for now: try again later."""
+    """Raised when a server does not answer, or takes no requests now: retry later."""
 
 
 class TooBig(GraphwriterError):
-    """Raised when Neo4j cannot carry a batch of this size: write it in halves."""
+    """Raised when a batch is too big for Neo4j: write it in halves."""
 
 
 class ConfigError(GraphwriterError):
-    """Raised when a setting, a file or a server's set-up has to be mended by a person."""
+    """Raised when a person has to change a setting, a file or a server's set-up."""
 
 
 class DeadLetterLimit(GraphwriterError):
-    """Raised when so much is refused that the producer, not the event, must be wrong."""
+    """Raised when so many events are refused that the producer must be wrong."""
 
 
 class NameTaken(GraphwriterError):
-    """Raised when another process has this consumer name, this run directory or this data."""
+    """Raised when another process uses this consumer name, run directory or data."""
 
 
-# Exit codes of every command, after sysexits.h where it has one that fits.
+# Exit codes of all commands; from sysexits.h where one fits.
 EXIT_OK = 0
-EXIT_FAILED = 1  # the command ran and the answer is no, or an unexpected error with its traceback
-EXIT_USAGE = 2  # click's own: an option or argument is wrong
-EXIT_DIFFERENT = 3  # an audit found differences, which is another thing than not having looked
+EXIT_FAILED = 1  # a negative result, or an unexpected error with its traceback
+EXIT_USAGE = 2  # by click: a wrong option or argument
+EXIT_DIFFERENT = 3  # verify found differences, as opposed to not having checked
 EXIT_DEAD_LETTER_LIMIT = 65  # supervisord leaves the worker stopped
-EXIT_UNAVAILABLE = 69  # a server a command needs does not answer (workers wait instead)
-EXIT_NAME_TAKEN = 75  # another process holds the consumer name, the run directory or the data
+EXIT_UNAVAILABLE = 69  # a server that a command needs does not answer (workers wait)
+EXIT_NAME_TAKEN = 75  # another process uses the consumer name, run directory or data
 EXIT_CONFIG = 78  # supervisord leaves the worker stopped
 
 
 def exit_code(error: GraphwriterError) -> int:
-    """Return the exit code that a command ends with after `error`."""
+    """Return the exit code of a command that ends with `error`."""
     for family, code in (
         (ConfigError, EXIT_CONFIG),
         (Unavailable, EXIT_UNAVAILABLE),

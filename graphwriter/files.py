@@ -1,4 +1,4 @@
-"""Small files that are replaced as a whole, so that a reader never sees half of one."""
+"""Small files that are replaced as a whole, so that readers never see half of one; locks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from graphwriter.errors import ConfigError, NameTaken
 
-LARGEST = 1 << 20  # bytes that a small file may have
+SIZE_LIMIT = 1 << 20  # bytes of a small file
 
 
-def read(path: Path, largest: int = LARGEST) -> bytes:
-    """Return what is in a file; raises OSError, also where it is a link, a pipe, or too large."""
+def read(path: Path, largest: int = SIZE_LIMIT) -> bytes:
+    """Return the content of a file; raises OSError, also for a link, a pipe or a large file."""
     with open(path, "rb", opener=_plain) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         content = file.read(largest + 1)
     if len(content) > largest:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
@@ -27,10 +27,10 @@ def read(path: Path, largest: int = LARGEST) -> bytes:
 
 
 def replace(path: Path, content: bytes, *, synced: bool = False) -> None:
-    """Put `content` in the place of what is at `path`, for our account alone; raises OSError.
+    """Replace the file at `path` by a private one with `content`; raises OSError.
 
-    A link at `path`, or at the name that the content is written under first, is replaced and never
-    followed. With `synced` the content is on the disk before it takes its place.
+    A symbolic link at `path`, or at the temporary name, is replaced and never followed. With
+    `synced` the content is on the disk before it replaces the file.
     """
     beside = path.with_suffix(f".{os.getpid()}")
     beside.unlink(missing_ok=True)
@@ -43,18 +43,18 @@ def replace(path: Path, content: bytes, *, synced: bool = False) -> None:
 
 
 def append(path: Path, content: bytes) -> None:
-    """Add `content` to a file, made for our account alone where there is none; raises OSError."""
+    """Append `content` to a file, which is created private if missing; raises OSError."""
     with open(path, "ab", opener=_plain) as file:
         file.write(content)
 
 
 def _plain(path: str, flags: int) -> int:
-    """Open without following a link, and without waiting for the other end of a pipe."""
+    """Open without following a symbolic link, and without waiting for the end of a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
 
 
 def directory(path: Path, setting: str) -> Path:
-    """Return a directory, made if missing, that is ours alone; raises ConfigError."""
+    """Return a private directory, created if missing; raises ConfigError."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = path.lstat()
@@ -62,20 +62,20 @@ def directory(path: Path, setting: str) -> Path:
         raise ConfigError(f"{setting} {path}: {error.strerror}") from None
     if path.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise ConfigError(
-            f"{setting} {path} must be a directory that only we can write to; it "
-            f"{_found(path, status)}"
+            f"{setting} {path} must be a directory that only our account can write to; it "
+            f"{_problem(path, status)}"
         )
     return path
 
 
-def _found(path: Path, status: os.stat_result) -> str:
-    """Return what it is instead, and the way out."""
+def _problem(path: Path, status: os.stat_result) -> str:
+    """Return what it is instead, and how to correct it."""
     if path.is_symlink():
-        return "is a link: name what it leads to"
+        return "is a symbolic link: give its target"
     if status.st_uid == os.geteuid():
         return f"has the mode {status.st_mode & 0o777:o}: chmod go-w {path}"
-    owner, us = _account(status.st_uid), _account(os.geteuid())
-    return f"is {owner}'s, and we are {us}: run this as {owner}, or name another directory"
+    owner, account = _account(status.st_uid), _account(os.geteuid())
+    return f"belongs to {owner}, and we are {account}: run as {owner}, or use another directory"
 
 
 def _account(uid: int) -> str:
@@ -86,26 +86,26 @@ def _account(uid: int) -> str:
 
 
 class Lock:
-    """The lock on a consumer name: two workers of one name would handle the same entries twice.
+    """A lock on a consumer name: two workers with one name would write the same entries twice.
 
-    With `refusal` it may be one on something else: the text says what the process that holds it,
-    {pid}, does with it, and what a person can do.
+    With `refusal` it is a lock on something else: the text says what the process that holds it,
+    {pid}, does, and what a person can do.
     """
 
     def __init__(self, path: Path, refusal: str | None = None) -> None:
         self.path = path
         self._refusal = refusal or (
             f"process {{pid}} already works under this consumer name ({path.name}): "
-            "end it, or choose another --consumer-name"
+            "stop it, or choose another --consumer-name"
         )
         self._file: int | None = None
 
     def take(self, wait: float = 0.0) -> None:
-        """Take the lock, waiting up to `wait` seconds; it goes with the process.
+        """Take the lock, waiting up to `wait` seconds; the end of the process releases it.
 
         Raises:
             NameTaken: another process holds it.
-            ConfigError: its file cannot be opened, or is a link.
+            ConfigError: its file cannot be opened, or is a symbolic link.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -129,12 +129,12 @@ class Lock:
 
     @property
     def descriptor(self) -> int:
-        """The lock's file, for a child that is to hold the lock too."""
+        """The descriptor of the lock's file, for a child that inherits the lock."""
         assert self._file is not None
         return self._file
 
     def hand_over(self, pid: int) -> None:
-        """Let a child that was given the descriptor hold the lock alone, until it ends."""
+        """Let a child that inherited the descriptor hold the lock alone, until it exits."""
         self._name(pid)
         self.release()
 
@@ -143,7 +143,7 @@ class Lock:
         os.pwrite(self.descriptor, str(pid).encode(), 0)
 
     def release(self) -> None:
-        """Give the lock back. Safe to call twice."""
+        """Release the lock. Safe to call twice."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

@@ -1,6 +1,6 @@
-"""What is logged and how: lines for people or JSON for programs, no flood, no secrets.
+"""Logging: lines for people or JSON for programs, with a limit of repeats and without secrets.
 
-A line may carry fields (`extra=`), such as an entry's id: JSON shows them by name.
+A line may have fields (`extra=`), such as an entry's id: JSON shows them by name.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import orjson
 log = logging.getLogger("graphwriter")
 
 FORMATS = ("console", "json")
-BURST, WINDOW = 10, 60.0  # lines alike that are let through, in seconds
-KINDS = 256  # different lines that are kept count of
-SHORTEST = 4  # characters of a secret that is looked for: hiding less would garble every line
+BURST, WINDOW = 10, 60.0  # lines of one kind that are logged within so many seconds
+KINDS = 256  # kinds of lines that are counted
+SHORTEST_SECRET = 4  # characters; hiding a shorter one would garble every line
 
 _URL_USER = re.compile(r"(\w://)[^\s/@]*@")
 _OWN = {*vars(logging.makeLogRecord({})), "message", "asctime", "left_out"}
 
 
 class Scrubber:
-    """Takes secrets out of a text: those it was given, and user and password in any URL."""
+    """Removes secrets from a text: the given ones, and user and password in any URL."""
 
     def __init__(self, secrets: tuple[str | None, ...] = ()) -> None:
         self._secrets = sorted(
-            {secret for secret in secrets if secret and len(secret) >= SHORTEST}, key=len
+            {secret for secret in secrets if secret and len(secret) >= SHORTEST_SECRET}, key=len
         )[::-1]
 
     def __call__(self, text: str) -> str:
@@ -40,19 +40,19 @@ class Scrubber:
 
 
 class Console(logging.Formatter):
-    """A line for people."""
+    """Formats a line for people."""
 
     def __init__(self, scrub: Scrubber) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s")
         self._scrub = scrub
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and a traceback below it where there is one."""
+        """Return the line, followed by the traceback if there is one."""
         return self._scrub(super().format(record)) + _left_out(record)
 
 
 class Json(logging.Formatter):
-    """A JSON object a line: time, level, message, who, and the line's own fields."""
+    """Formats a line as a JSON object: time, level, message, who, and the line's own fields."""
 
     def __init__(self, scrub: Scrubber, who: dict[str, str]) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Json(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}"
             f".{record.msecs:03.0f}Z",
             "level": record.levelname.lower(),
@@ -69,25 +69,25 @@ class Json(logging.Formatter):
             **self._who,
         }
         if record.name != log.name:
-            told["logger"] = record.name
+            fields["logger"] = record.name
         for name, value in vars(record).items():
             if name not in _OWN:
                 text = value.decode(errors="replace") if isinstance(value, bytes) else value
-                told[name] = self._scrub(text) if isinstance(text, str) else text
+                fields[name] = self._scrub(text) if isinstance(text, str) else text
         if record.exc_info:
-            told["traceback"] = self._scrub(self.formatException(record.exc_info))
-        return orjson.dumps(told, default=str).decode()
+            fields["traceback"] = self._scrub(self.formatException(record.exc_info))
+        return orjson.dumps(fields, default=str).decode()
 
 
 def _left_out(record: logging.LogRecord) -> str:
     number = getattr(record, "left_out", 0)
-    return f" (and {number:,} more like this, left out)" if number else ""
+    return f" (and {number:,} similar lines were left out)" if number else ""
 
 
 class Calm(logging.Filter):
-    """Lets ten lines of a kind through in a minute; the next one after it says how many were not.
+    """Passes ten lines of a kind per minute; the next line later says how many were left out.
 
-    A kind is a level and the text without its arguments. Debugging is never held back.
+    A kind is a level and the text without its arguments. Debug lines always pass.
     """
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Calm(logging.Filter):
         self._kinds: dict[tuple[int, str], list[float]] = {}  # start, lines let through, left out
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the line may go out."""
+        """Return whether the line is logged."""
         if record.levelno <= logging.DEBUG:
             return True
         kind, now = (record.levelno, str(record.msg)), time.monotonic()
@@ -114,9 +114,9 @@ class Calm(logging.Filter):
 def setup(
     level: str = "INFO", form: str = "console", secrets: tuple[str | None, ...] = (), **who: str
 ) -> None:
-    """Log to standard error from here on; `who` are fields of every JSON line.
+    """Log to standard error from now on; `who` are fields of every JSON line.
 
-    An exception that nobody catches is logged too, so that its text is scrubbed like any other.
+    An uncaught exception is logged too, so that secrets are removed from its text.
     """
     scrub = Scrubber(secrets)
     handler = logging.StreamHandler(sys.stderr)
@@ -127,7 +127,7 @@ def setup(
 
 
 def is_json() -> bool:
-    """Whether programs read what we log."""
+    """Whether the log format is JSON."""
     return any(isinstance(one.formatter, Json) for one in logging.getLogger().handlers)
 
 
@@ -135,4 +135,4 @@ def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackT
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
     else:
-        log.critical("ends by an unexpected error", exc_info=(kind, error, trace))
+        log.critical("unexpected error", exc_info=(kind, error, trace))

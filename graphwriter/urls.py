@@ -1,4 +1,4 @@
-"""What the URL of a server tells: who could read along, and which secrets are in it."""
+"""URLs of servers: whether they are encrypted, and the secrets in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 
 def passwords(url: str) -> list[str]:
-    """Return the password of a URL as it stands there and as it is meant."""
+    """Return the passwords of a URL, percent-encoded and decoded."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -21,34 +21,34 @@ def passwords(url: str) -> list[str]:
 
 
 def safe(url: str) -> str:
-    """Return `url` without its user and password, however they are written, for messages."""
+    """Return `url` without user and password, in any form, for messages."""
     scheme, mark, rest = url.partition("://")
     if not mark:
         return "(not a URL)"
-    if "@" in rest:  # the last one: a password may hold one, and a / or # besides
+    if "@" in rest:  # the last one: a password may contain @, / and #
         rest = f"***@{rest.rpartition('@')[2]}"
-    return f"{scheme}://{re.split('[?#]', rest)[0]}"  # there, too, may be a password
+    return f"{scheme}://{re.split('[?#]', rest)[0]}"  # the query may have a password too
 
 
 def page(host: str, port: int) -> str:
-    """Return the URL of a page that is served there."""
+    """Return the URL of a page at an address."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-_CHECKED = ("rediss", "rediss+sentinel", "rediss+cluster", "bolt+s", "neo4j+s")
+_VERIFIED = ("rediss", "rediss+sentinel", "rediss+cluster", "bolt+s", "neo4j+s")
 _POSTGRES = ("postgresql", "postgres")
 _OURS = ("redis", "rediss", "bolt", "neo4j")
 
 
 def exposed(url: str) -> str | None:
-    """Return what is wrong with a link by this URL, which is not shown: it may hold a password."""
+    """Return why a connection is not safe, without the URL, which may contain a password."""
     try:
         parts = urlsplit(url)
         hosts = [
             urlsplit(f"//{one}").hostname for one in parts.netloc.rpartition("@")[2].split(",")
         ]
     except ValueError:
-        return None  # no URL: who connects says so
+        return None  # not a URL: connecting reports it
     query = parse_qs(parts.query)
     postgres = parts.scheme.partition("+")[0] in _POSTGRES
     if postgres:
@@ -56,27 +56,29 @@ def exposed(url: str) -> str | None:
     host = next((one for one in hosts if one and not is_here(one)), None)
     known = postgres or parts.scheme.partition("+")[0] in _OURS
     if host is None or not known:
-        return None  # no URL of ours: who connects says so
+        return None  # not a URL for us: connecting reports it
     if postgres:
         return _exposed_postgres(host, query.get("sslmode", [os.environ.get("PGSSLMODE", "")])[-1])
     unchecked = {"none", "optional"} & set(query.get("ssl_cert_reqs", ()))
-    if parts.scheme in _CHECKED and not unchecked:
+    if parts.scheme in _VERIFIED and not unchecked:
         return None
-    if parts.scheme in _CHECKED or parts.scheme.endswith("+ssc"):
-        return f"does not check the certificate of {host}"
-    return f"sends events and passwords to {host} in clear text: use {_secure(parts.scheme)}://"
+    if parts.scheme in _VERIFIED or parts.scheme.endswith("+ssc"):
+        return f"does not verify the certificate of {host}"
+    return (
+        f"sends events and passwords to {host} without encryption: use {_secure(parts.scheme)}://"
+    )
 
 
 def _exposed_postgres(host: str, mode: str) -> str | None:
     if mode == "verify-full":
         return None
     if mode in ("require", "verify-ca"):
-        return f"does not check the certificate of {host}: add sslmode=verify-full"
-    return f"may send posts and passwords to {host} in clear text: add sslmode=verify-full"
+        return f"does not verify the certificate of {host}: add sslmode=verify-full"
+    return f"may send posts and passwords to {host} without encryption: add sslmode=verify-full"
 
 
 def is_here(host: str) -> bool:
-    """Return whether a host is this machine, as far as its name says so."""
+    """Return whether a host name or address is this machine's loopback."""
     if host.startswith("/"):
         return True  # a socket's directory
     try:

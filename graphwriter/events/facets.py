@@ -1,7 +1,8 @@
-"""What an event means: an address, and up to four registers with a version each.
+"""The meaning of an event: an address, and up to four facets with a version each.
 
-Pure: the same entry gives the same `Event` everywhere, whichever form it came in. Ids are marked,
-times are integer microseconds since 1970, empty names are None.
+Pure: the same entry gives the same `Event` everywhere, in either form. Ids are marked, times are
+integer microseconds since 1970, empty names are None. A new field of a facet is added to its class
+here, to its digest, and to the row in `graph/batch.py`.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from graphwriter.errors import BadEvent
-from graphwriter.events import peers, telegram, times, wire
+from graphwriter.events import telegram, times, wire
 from graphwriter.events.wire import PostParsedEventV1, shown
 
-ID_LIMIT = 2000  # bytes; Neo4j cannot index much more, and answers as if the store were broken
+ID_LIMIT = 2000  # bytes; Neo4j cannot index much more, and fails as if the store were broken
 DAY = 86_400_000  # milliseconds
-SHORT = 200  # characters; an author of more is not worth the memory to remember
-LAST = 2**42 - 1  # milliseconds since 1970: with 21 bits of digest a version has 63 bits, till 2109
+CACHED_LENGTH = 200  # characters of an author; longer ones are not cached
+LAST_TIME = 2**42 - 1  # milliseconds since 1970, in 2109: a version has 63 bits
 
 Address = tuple[int, int]  # (marked id of the chat, message id)
 Endpoint = tuple[str, str]  # (id, type) of a forward source or an author
 
 
 class Post(NamedTuple):
-    """The post's own register: what its node carries. None removes the property."""
+    """The post's own facet: the properties of its node. None removes a property."""
 
     version: int
     post_id: str
@@ -46,7 +47,7 @@ class Post(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """Where the post was forwarded from; `source` and `target` None where it does not say."""
+    """The forward: `source` and `target` are None if they are not known."""
 
     version: int
     source: Endpoint | None
@@ -57,7 +58,7 @@ class Forward(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the post replies to; `target` None for no reply, also within a thread."""
+    """The reply: `target` is None if there is none, also in a thread."""
 
     version: int
     target: Address | None
@@ -65,7 +66,7 @@ class Reply(NamedTuple):
 
 
 class Author(NamedTuple):
-    """Who wrote the post: `name` labels the author, `signature` is what the post shows."""
+    """The author: `name` is the author's label, `signature` is what the post shows."""
 
     version: int
     author: Endpoint | None
@@ -74,7 +75,7 @@ class Author(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One event, ready to be folded. A facet that it does not speak for is None."""
+    """One event, ready to be folded. A facet that it does not contain is None."""
 
     address: Address
     tenant_id: str
@@ -89,8 +90,8 @@ def decode(fields: Mapping[bytes, bytes], now: int, tenant: str | None = None) -
 
     Args:
         now: the later of this machine's clock and the time in the entry's id, in milliseconds
-            since 1970. An event that claims to be more than a day later is refused.
-        tenant: refuse the events of every other tenant. None takes all.
+            since 1970. An event that is more than a day later is refused.
+        tenant: refuse events of other tenants; None accepts all.
 
     Raises:
         BadEvent: the event can never be written.
@@ -99,16 +100,16 @@ def decode(fields: Mapping[bytes, bytes], now: int, tenant: str | None = None) -
 
 
 def from_values(values: Mapping[str, Any], now: int) -> Event:
-    """Return the event of a mapping as in form (a); errors are those of `decode`."""
+    """Return the event of a mapping with the fields of form (a); raises as `decode`."""
     return normalise(wire.from_values(values), now)
 
 
 def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> Event:
-    """Return what `event` means; arguments and errors are those of `decode`."""
+    """Return the meaning of `event`; arguments and errors are those of `decode`."""
     if event.schema_version != "v1":
         raise wire.unknown_version(event.schema_version)
     if tenant is not None and event.tenant_id != tenant:
-        raise BadEvent("tenant", f"tenant_id is {shown(event.tenant_id)}, this writes {tenant!r}")
+        raise BadEvent("tenant", f"tenant_id is {shown(event.tenant_id)}, expected {tenant!r}")
     _indexable("post_id", event.post_id)
     occurred = times.micros("occurred_at", event.occurred_at) // 1000
     if occurred < 0:
@@ -118,7 +119,7 @@ def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> 
             "occurred_at",
             f"occurred_at is {shown(event.occurred_at)}, more than a day ahead of the clock",
         )
-    address = (peers.marked("tg_channel_id", event.tg_channel_id), _message_id(event))
+    address = (telegram.read_marked("tg_channel_id", event.tg_channel_id), _message_id(event))
     base = occurred << 21
     posted = None if event.posted_at is None else times.micros("posted_at", event.posted_at)
     values = (
@@ -157,15 +158,15 @@ def day(version: int) -> int:
 
 
 def _last(now: int) -> int:
-    return min(now + DAY, LAST)
+    return min(now + DAY, LAST_TIME)
 
 
-_new: Any = tuple.__new__  # a named tuple's own is a function of Python's, three times as slow
+_new: Any = tuple.__new__  # three times as fast as a named tuple's own constructor
 _encode = msgspec.json.Encoder().encode
 
 
 def digest(values: tuple[Any, ...]) -> int:
-    """Return 21 bits that settle a tie of two facets of one millisecond, the same everywhere."""
+    """Return 21 bits that break a tie of two facets of one millisecond, the same everywhere."""
     return int.from_bytes(blake2b(_encode(values), digest_size=3).digest()) >> 3
 
 
@@ -186,8 +187,8 @@ def _forward(event: PostParsedEventV1, own: Address, base: int) -> Forward | Non
         return None
     if peer_id is chat_id is message_id is date is name is None:
         return Forward(base | _NO_FORWARD, None, None, None, None, None)
-    peer = peers.peer("forward_from_peer_id", peer_id)
-    chat = peers.chat("forward_from_chat_id", chat_id, peer)
+    peer = telegram.read_peer("forward_from_peer_id", peer_id)
+    chat = telegram.read_chat("forward_from_chat_id", chat_id, peer)
     message = None if message_id is UNSET else message_id
     when = None if date is UNSET or date is None else times.micros("forward_date", date)
     label = None if name is UNSET else name or None
@@ -195,7 +196,7 @@ def _forward(event: PostParsedEventV1, own: Address, base: int) -> Forward | Non
     if peer is not None:
         source = (str(peer.id), peer.kind)
     elif chat is not None:
-        kind, bare = telegram.peer(chat)
+        kind, bare = telegram.unmarked(chat)
         source = (str(bare), kind)
     elif label is not None:
         _indexable("forward_from_name", label)
@@ -205,7 +206,7 @@ def _forward(event: PostParsedEventV1, own: Address, base: int) -> Forward | Non
         where = peer.marked
     target = None if where is None or message is None else (where, message)
     if target == own:
-        raise BadEvent("self_link", f"the post {own} says that it forwards itself")
+        raise BadEvent("self_link", f"the post {own} forwards itself")
     marked = None if peer is None else peer.marked
     version = base | digest((marked, chat, message, when, label))
     return Forward(version, source, target, when, message, label)
@@ -222,11 +223,11 @@ def _reply(event: PostParsedEventV1, own: Address, base: int) -> Reply | None:
     if message is chat_id is thread is None:
         return Reply(base | _NO_REPLY, None, None)
     to = None if message is UNSET else message
-    chat = peers.chat("reply_to_chat_id", chat_id, None)
+    chat = telegram.read_chat("reply_to_chat_id", chat_id, None)
     thread_id = None if thread is UNSET else thread
     target = None if to is None else (own[0] if chat is None else chat, to)
     if target == own:
-        raise BadEvent("self_link", f"the post {own} says that it replies to itself")
+        raise BadEvent("self_link", f"the post {own} replies to itself")
     return Reply(base | digest((to, chat, thread_id)), target, thread_id)
 
 
@@ -235,10 +236,12 @@ def _author(event: PostParsedEventV1, channel: int, base: int) -> Author | None:
     if peer is UNSET and name is UNSET and kind is UNSET:
         return None
     signature = None if name is UNSET else name or None
-    said = None if kind is UNSET else kind or None  # form (b) has no null of a text
-    size = len(signature or "") + len(said or "") + (len(peer) if isinstance(peer, str) else 0)
-    tie, author, label = (_same_author if size <= SHORT else _author_of)(
-        channel, peer, signature, said
+    given_type = None if kind is UNSET else kind or None  # form (b) has no null for text
+    size = (
+        len(signature or "") + len(given_type or "") + (len(peer) if isinstance(peer, str) else 0)
+    )
+    tie, author, label = (_cached_author if size <= CACHED_LENGTH else _author_of)(
+        channel, peer, signature, given_type
     )
     return Author(base | tie, author, label, signature)
 
@@ -250,13 +253,13 @@ def _author_of(
     kind: str | None,
 ) -> tuple[int, Endpoint | None, str | None]:
     """Return the digest, the author and the label."""
-    peer = peers.peer("author_peer_id", peer_id)
+    peer = telegram.read_peer("author_peer_id", peer_id)
     author: Endpoint | None = None
     label = name
     if peer is not None:
         author = (str(peer.id), peer.kind)
         if peer.kind != "user":
-            label = None  # one channel's posts are signed by many, one signs in many ways
+            label = None  # many people sign in one channel, and one person signs in many ways
     elif name is not None:
         _indexable("author_name", name)
         author = (f"{channel}:{name}", "signature")
@@ -264,8 +267,8 @@ def _author_of(
     return digest((marked, name, kind)), author, label
 
 
-# Few write most posts.
-_same_author = lru_cache(maxsize=1024)(_author_of)
+# Few authors write most posts.
+_cached_author = lru_cache(maxsize=1024)(_author_of)
 
 
 def _message_id(event: PostParsedEventV1) -> int:
@@ -275,11 +278,11 @@ def _message_id(event: PostParsedEventV1) -> int:
     elif twin is not None and twin != one:
         raise BadEvent("wrong_type", f"telegram_message_id is {one}, but tg_message_id is {twin}")
     if one is None:
-        raise BadEvent("missing_field", "telegram_message_id is required and not there")
+        raise BadEvent("missing_field", "telegram_message_id is required and missing")
     return one
 
 
 def _indexable(name: str, value: str) -> None:
-    # Four bytes a character is the most that UTF-8 takes: short values need no encoding.
+    # UTF-8 has at most four bytes per character: short values need no encoding.
     if len(value) * 4 > ID_LIMIT and (size := len(value.encode())) > ID_LIMIT:
         raise BadEvent("id_too_long", f"{name} has {size} bytes, at most {ID_LIMIT} can be indexed")

@@ -1,34 +1,40 @@
-"""Telegram's ids, by arithmetic alone.
+"""Telegram ids: bare, marked, and as fields of an event.
 
 A peer is a user, a basic chat or a channel (supergroups are channels), each with a bare positive
-id. Its *marked* id says the kind too: a user is `id`, a basic chat `-id`, a channel
-`-(10**12 + id)`. That is arithmetic, not the text "-100" put before the id: the two agree only
-while a channel's id has ten digits.
+id. Its *marked* id contains the kind too: `id` for a user, `-id` for a basic chat,
+`-(10**12 + id)` for a channel. This is arithmetic, not the text "-100" before the id: the two agree
+only for channel ids of ten digits.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from graphwriter.errors import BadEvent
+from graphwriter.events.wire import BEYOND, PeerV1, peer_text, shown
+
 MARK = 10**12
 
 
 class Peer(NamedTuple):
-    """A user, chat or channel: `kind` is one of those words, `id` the bare positive id."""
+    """A user, chat or channel: `kind` is one of these words, `id` the bare positive id."""
 
     kind: str
     id: int
 
     @property
     def marked(self) -> int:
-        """The one integer that tells both kind and id."""
+        """The marked id."""
         if self.kind == "channel":
             return -(MARK + self.id)
         return -self.id if self.kind == "chat" else self.id
 
 
-def peer(marked: int) -> Peer:
-    """Return the peer of a marked id, which is any integer but 0."""
+def unmarked(marked: int) -> Peer:
+    """Return the peer of a marked id, which is any integer except 0."""
     if marked > 0:
         return Peer("user", marked)
     if marked < -MARK:
@@ -36,12 +42,71 @@ def peer(marked: int) -> Peer:
     return Peer("chat", -marked)
 
 
-def chat(given: int, beside: Peer | None = None) -> int:
-    """Return the marked id of a chat id that may be marked (negative) or bare (positive).
+def marked_chat(given: int, beside: Peer | None = None) -> int:
+    """Return the marked id of a chat id that is marked (negative) or bare (positive).
 
-    A bare id takes its kind from the chat or channel `beside` it, else it is a channel's.
+    A bare id has the kind of the chat or channel `beside` it, else it is a channel's.
     """
     if given < 0:
         return given
     kind = "chat" if beside is not None and beside.kind == "chat" else "channel"
     return Peer(kind, given).marked
+
+
+def read_peer(name: str, value: PeerV1 | int | str | UnsetType | None) -> Peer | None:
+    """Return the peer in field `name`: an object, its JSON text or a marked id; None for null.
+
+    Raises:
+        BadEvent: it names several peers, or an impossible one. The message names the field.
+    """
+    if value is None or value is UNSET:
+        return None
+    if isinstance(value, str):
+        try:
+            value = peer_text(value)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            reason = "integer_range" if BEYOND.match(str(error)) else "wrong_type"
+            raise BadEvent(reason, f"{name} is {shown(value)}, expected a peer as JSON") from None
+        if value is None:
+            return None
+    if isinstance(value, int):
+        return unmarked(read_marked(name, value))
+    user, channel, chat_id = value.user_id, value.channel_id, value.chat_id
+    kind, bare = "user", user
+    if channel is not None:
+        kind, bare = "channel", channel
+    elif chat_id is not None:
+        kind, bare = "chat", chat_id
+    if bare is None:
+        return None
+    if (number := (user is not None) + (channel is not None) + (chat_id is not None)) > 1:
+        raise BadEvent("wrong_type", f"{name} names {number} peers, expected one")
+    if bare <= 0:
+        raise BadEvent("wrong_type", f"{name} has {kind}_id {bare}, expected a bare positive id")
+    peer = Peer(kind, bare)
+    _in_range(name, peer.marked)
+    return peer
+
+
+def read_chat(name: str, value: int | UnsetType | None, beside: Peer | None) -> int | None:
+    """Return the marked id of the chat in field `name`, as `marked_chat`; None for null.
+
+    Raises:
+        BadEvent: the id is impossible.
+    """
+    if value is None or value is UNSET:
+        return None
+    return _in_range(name, marked_chat(read_marked(name, value), beside))
+
+
+def read_marked(name: str, value: int) -> int:
+    """Return `value`; raises BadEvent for 0, which is not a Telegram id."""
+    if value == 0:
+        raise BadEvent("wrong_type", f"{name} is 0, which is not a Telegram id")
+    return value
+
+
+def _in_range(name: str, marked: int) -> int:
+    if marked < -(2**63):
+        raise BadEvent("integer_range", f"{name} is beyond 64 bits as the marked id {marked}")
+    return marked

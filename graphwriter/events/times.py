@@ -1,4 +1,4 @@
-"""Times as events give them."""
+"""Times of events: RFC 3339 text or seconds, as microseconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 ).fullmatch
 _SECONDS = re.compile(r"([+-]?)(\d{1,15})(?:\.(\d{1,6})\d*)?", re.ASCII).fullmatch
-LONG = 40  # characters; a text that is longer is not worth the memory
+CACHED_LENGTH = 40  # characters of a text; longer ones are not cached
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
@@ -22,10 +22,10 @@ _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def micros(name: str, value: str | int | float) -> int:
-    """Return microseconds since 1970 of a time as an event gives it; finer digits are cut.
+    """Return the time in field `name` in microseconds since 1970; finer digits are cut.
 
     `value` is RFC 3339 text (with T or a space, UTC without a zone), or seconds since 1970 as a
-    number or decimal text. A number is cut by its shortest decimal text, so that both wire forms
+    number or decimal text. A number is read by its shortest decimal text, so that both wire forms
     agree.
 
     Raises:
@@ -36,7 +36,7 @@ def micros(name: str, value: str | int | float) -> int:
     else:
         text = value if isinstance(value, str) else repr(value)
         try:
-            result = (_remembered if len(text) <= LONG else _parsed)(text)
+            result = (_cached if len(text) <= CACHED_LENGTH else _parsed)(text)
         except ValueError as error:
             raise BadEvent("wrong_type", f"{name} is {shown(value)}{error}") from None
     if not _FIRST <= result <= _LAST:
@@ -50,19 +50,19 @@ def iso(micros: int) -> str:
 
 
 def _parsed(text: str) -> int:
-    if found := _RFC3339(text):
-        day, clock, fraction, zone = found.groups()
+    if match := _RFC3339(text):
+        day, clock, fraction, zone = match.groups()
         try:
             moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in _UTC else zone}")
         except ValueError as error:
             raise ValueError(f": {error}") from None
         return (moment - _EPOCH) // _MICROSECOND + (int(fraction.ljust(6, "0")) if fraction else 0)
-    if found := _SECONDS(text):
-        sign, seconds, fraction = found.groups()
-        found_micros = int(seconds) * 1_000_000 + (int(fraction.ljust(6, "0")) if fraction else 0)
-        return -found_micros if sign == "-" else found_micros
+    if match := _SECONDS(text):
+        sign, seconds, fraction = match.groups()
+        result = int(seconds) * 1_000_000 + (int(fraction.ljust(6, "0")) if fraction else 0)
+        return -result if sign == "-" else result
     raise ValueError(", expected RFC 3339 text or decimal seconds")
 
 
-# Most posts are published as they are posted: both times are one text.
-_remembered = lru_cache(maxsize=4096)(_parsed)
+# Most posts are published when they are posted: both times are the same text.
+_cached = lru_cache(maxsize=4096)(_parsed)

@@ -1,7 +1,8 @@
-"""The event on the wire: `PostParsedEventV1`, and how a stream entry becomes one.
+"""The event on the wire: `PostParsedEventV1`, and its two forms in a stream entry.
 
-An entry comes in either of two forms, told apart by the field `data`: (a) one field `data` with a
-JSON object, (b) flat text fields. Nothing here knows what an event means; `events` does.
+An entry has one of two forms, distinguished by the field `data`: (a) one field `data` with a JSON
+object, (b) flat text fields. `facets` defines what an event means. A new field of the event is
+added to the struct here, and to the types of form (b) below.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from graphwriter.errors import BadEvent
 
-LIMIT = 1024 * 1024  # bytes of one event; larger ones are refused
+SIZE_LIMIT = 1024 * 1024  # bytes of one event; larger ones are refused
 
 Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Time = Annotated[
@@ -24,7 +25,7 @@ Time = Annotated[
 
 
 class PeerV1(msgspec.Struct, frozen=True, gc=False):
-    """A Telegram peer: exactly one of the three, a bare positive id; none of them is null."""
+    """A Telegram peer: one of the three with a bare positive id; without any it is null."""
 
     user_id: Int | None = None
     channel_id: Int | None = None
@@ -39,9 +40,9 @@ AnyPeer = Annotated[
 class PostParsedEventV1(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One parsed Telegram post, as producers publish it.
 
-    A facet (forward, reply, author) none of whose fields is there is not spoken for and changes
-    nothing; there and all null it clears what an earlier event said. Times are RFC 3339 text or
-    seconds since 1970, chat ids marked or bare, `tg_channel_id` always marked.
+    A facet (forward, reply, author) without any field changes nothing; a facet whose fields are all
+    null clears what an earlier event set. Times are RFC 3339 text or seconds since 1970, chat ids
+    marked or bare, `tg_channel_id` always marked.
     """
 
     schema_version: str
@@ -99,26 +100,28 @@ def decode(fields: Mapping[bytes, bytes]) -> PostParsedEventV1:
     """
     data = fields.get(b"data")
     size = len(data) if data is not None else sum(len(k) + len(v) for k, v in fields.items())
-    if size > LIMIT:
-        raise BadEvent("too_large", f"the event has {size} bytes, at most {LIMIT} are taken")
+    if size > SIZE_LIMIT:
+        raise BadEvent(
+            "too_large", f"the event has {size} bytes, at most {SIZE_LIMIT} are accepted"
+        )
     try:
         if data is None:
             return msgspec.convert(_flat(fields), PostParsedEventV1)
         if not data.isascii():
-            data.decode()  # msgspec does not look into strings that it skips
+            data.decode()  # msgspec does not check strings that it skips
         return _json.decode(data)
     except UnicodeDecodeError as error:
         raise BadEvent("bad_utf8", f"byte {error.start} is not UTF-8") from None
     except RecursionError:
         raise BadEvent("too_deep", _DEEP) from None
     except msgspec.ValidationError as error:
-        return _again(error, fields)
+        return _last_duplicate(error, fields)
     except msgspec.DecodeError as error:
         raise BadEvent("not_json", plain(error)) from None
 
 
 def from_values(values: Mapping[str, Any]) -> PostParsedEventV1:
-    """Return the event of a mapping as in form (a), but in Python; raises BadEvent."""
+    """Return the event of a Python mapping with the fields of form (a); raises BadEvent."""
     try:
         return msgspec.convert(values, PostParsedEventV1)
     except msgspec.ValidationError as error:
@@ -126,16 +129,16 @@ def from_values(values: Mapping[str, Any]) -> PostParsedEventV1:
 
 
 def peer_text(text: str) -> PeerV1 | int | None:
-    """Return the peer that JSON `text` holds, also within quotes, as form (b) may have it.
+    """Return the peer in JSON `text`, which form (b) may quote once more.
 
     Raises msgspec's errors, and RecursionError.
     """
-    found = _peer_text.decode(text)
-    if isinstance(found, str):
-        found = _peer_text.decode(found)
-        if isinstance(found, str):
-            raise msgspec.ValidationError("a peer within quotes within quotes")
-    return found
+    peer = _peer_text.decode(text)
+    if isinstance(peer, str):
+        peer = _peer_text.decode(peer)
+        if isinstance(peer, str):
+            raise msgspec.ValidationError("a peer that is quoted twice")
+    return peer
 
 
 def json_schema() -> dict[str, Any]:
@@ -168,56 +171,58 @@ def _list(name: str, raw: bytes) -> list[str]:
         raise msgspec.ValidationError(f"Expected a list of text - at `$.{name}`") from None
 
 
-def _raw(_name: str, raw: bytes) -> str:
-    return raw.decode()
-
-
-# What a field of form (b) is. Times and peers stay text here: `events` reads them in either form.
-_NAMES: dict[Callable[[str, bytes], Any], str] = {
-    _text: """schema_version idempotency_key tenant_id channel_id post_id trace_id user_id text
-        content_hash telegram_post_url forward_from_name author_name author_type""",
+# The fields of form (b) by the function that parses them. Times and peers stay text: `facets` reads
+# them. "null" and an empty value are null, except in `_TEXTS`.
+_TEXTS = """schema_version idempotency_key tenant_id channel_id post_id trace_id user_id text
+    content_hash telegram_post_url forward_from_name author_name author_type"""
+_OTHERS = {
     _int: """tg_channel_id telegram_message_id tg_message_id link_count views_count forwards_count
         reactions_count forward_from_chat_id forward_from_message_id reply_to_message_id
         reply_to_chat_id thread_id""",
     _bool: "has_media is_edited",
     _list: "urls media_sha256_list",
-    _raw: "occurred_at posted_at forward_date forward_from_peer_id author_peer_id",
+    _text: "occurred_at posted_at forward_date forward_from_peer_id author_peer_id",
 }
-_FIELDS = {
-    name.encode(): (name, parse) for parse, names in _NAMES.items() for name in names.split()
+_Parse = Callable[[str, bytes], Any]
+_FIELDS: dict[bytes, tuple[str, _Parse, bool]] = {  # name, parse, nullable
+    **{name.encode(): (name, _text, False) for name in _TEXTS.split()},
+    **{
+        name.encode(): (name, parse, True)
+        for parse, names in _OTHERS.items()
+        for name in names.split()
+    },
 }
 
 
 def _flat(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """Return form (b)'s known fields with their types; null or empty is null but in a text."""
+    """Return the known fields of form (b) with their types."""
     values: dict[str, Any] = {}
     for key, raw in fields.items():
-        known = _FIELDS.get(key)
-        if known is not None:
-            name, parse = known
-            null = parse is not _text and raw in (b"", b"null")
-            values[name] = None if null else parse(name, raw)
+        field = _FIELDS.get(key)
+        if field is not None:
+            name, parse, nullable = field
+            values[name] = None if nullable and raw in (b"", b"null") else parse(name, raw)
     return values
 
 
 _AT = re.compile(r" - at `\$\.(\w+)[^`]*`$")
-BEYOND = re.compile(r"Expected `int` [<>]= -?92233720368547758")  # the edges of 64 bits
+BEYOND = re.compile(r"Expected `int` [<>]= -?92233720368547758")  # the limits of 64 bits
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
 def _refusal(error: msgspec.ValidationError, values: Mapping[str, Any]) -> BadEvent:
     version = values.get("schema_version")
     if isinstance(version, str) and version != "v1":
-        # Another version may well have other types: that it is another version is the cause.
+        # Another version may have other types: the version is the cause.
         return unknown_version(version)
     return refusal(error, values)
 
 
 def refusal(error: msgspec.ValidationError, values: Mapping[str, Any]) -> BadEvent:
-    """Say which field is wrong and how, from msgspec's message and the object's own values."""
+    """Return which field is wrong and why, from msgspec's message and the object's values."""
     text = str(error)
     if missing := _MISSING.match(text):
-        return BadEvent("missing_field", f"{missing[1]} is required and not there")
+        return BadEvent("missing_field", f"{missing[1]} is required and missing")
     at = _AT.search(text)
     if at is None:
         return BadEvent("wrong_type", plain(error))
@@ -228,32 +233,34 @@ def refusal(error: msgspec.ValidationError, values: Mapping[str, Any]) -> BadEve
 
 def unknown_version(version: str) -> BadEvent:
     """Return the refusal of another schema version."""
-    return BadEvent("schema_version", f'schema_version is {shown(version)}, this reads only "v1"')
+    return BadEvent("schema_version", f'schema_version is {shown(version)}, expected "v1"')
 
 
 def shown(value: object) -> str:
-    """Return a value for an error message: short, on one line, quoted where it is text."""
+    """Return a value for an error message: short, on one line, text in quotes."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:70]}… ({len(text)} characters)"
 
 
-def _again(error: msgspec.ValidationError, fields: Mapping[bytes, bytes]) -> PostParsedEventV1:
-    """Return the event if only a key was wrong that came again later, else raise the refusal."""
+def _last_duplicate(
+    error: msgspec.ValidationError, fields: Mapping[bytes, bytes]
+) -> PostParsedEventV1:
+    """Return the event if only an earlier duplicate of a key was wrong, else raise the refusal."""
     values = _untyped(fields)
     if b"data" in fields and values:
-        return from_values(values)  # of duplicate keys the last counts; it names the wrong one
+        return from_values(values)  # of duplicate keys the last one counts
     raise _refusal(error, values)
 
 
 def _untyped(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """Return the fields as they are; raises BadEvent where they are not even JSON."""
+    """Return the fields without types; raises BadEvent if they are not JSON."""
     data = fields.get(b"data")
     if data is None:
         flat = fields.items()
         return {k.decode(errors="replace"): v.decode(errors="replace") for k, v in flat}
     try:
         values = msgspec.json.decode(data)
-    except msgspec.ValidationError as error:  # a number of thousands of digits
+    except msgspec.ValidationError as error:  # a number with thousands of digits
         raise BadEvent("integer_range", plain(error)) from None
     except msgspec.DecodeError as error:
         raise BadEvent("not_json", plain(error)) from None
@@ -262,9 +269,9 @@ def _untyped(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-_DEEP = "the JSON is nested too deep to be an event"
+_DEEP = "the JSON is nested too deep"
 
 
 def plain(error: Exception) -> str:
-    """Return the message of an error of msgspec without its backquotes."""
+    """Return the message of a msgspec error without its backquotes."""
     return str(error).replace("`", "")

@@ -122,8 +122,8 @@ def test_an_event_is_late_only_after_both_clocks() -> None:
 def test_one_byte_under_the_limit_is_taken_and_one_over_is_not() -> None:
     """The limit is 1 MiB of the wire text."""
     bare = msgspec.json.encode(BASE | {"text": ""})
-    fitting = msgspec.json.encode(BASE | {"text": "x" * (wire.LIMIT - len(bare))})
-    assert len(fitting) == wire.LIMIT
+    fitting = msgspec.json.encode(BASE | {"text": "x" * (wire.SIZE_LIMIT - len(bare))})
+    assert len(fitting) == wire.SIZE_LIMIT
     decode({b"data": fitting})
     with pytest.raises(BadEvent, match="too_large"):
         decode({b"data": fitting + b" "})
@@ -135,7 +135,7 @@ def test_marked_ids_can_be_told_apart_again(bare: int, kind: str) -> None:
     if kind == "chat":
         bare %= telegram.MARK
     peer = telegram.Peer(kind, bare or 1)
-    assert telegram.peer(peer.marked) == peer
+    assert telegram.unmarked(peer.marked) == peer
 
 
 @pytest.mark.skipif(not REAL_EVENTS.exists(), reason=f"no real events at {REAL_EVENTS}")

@@ -120,16 +120,16 @@ def test_what_ends_first_comes_first_with_the_next_step(
 
 def test_a_neo4j_cluster_is_not_promised_to_write_faster() -> None:
     """One member takes all writes."""
-    assert "writes and stores no more" in planned(3000).resources[0].next_step
+    assert "does not write faster or store more" in planned(3000).resources[0].next_step
 
 
 def test_the_plan_says_how_far_it_is_extrapolated() -> None:
     """In posts, from where it was measured."""
     near, some, far = (" ".join(planned(1, days * DAY).sureness) for days in (1, 100, 1000))
-    assert "this plan lies within that" in near
+    assert "the plan is within this range" in near
     assert "extrapolated 9 times" in some
     assert "guess" not in some
-    assert "extrapolated 86 times, a guess until measured" in far
+    assert "extrapolated 86 times, a guess without a measurement" in far
     assert "more was never seen" in " ".join(planned(2001).sureness)
 
 
@@ -239,7 +239,7 @@ def test_the_next_step_is_told_where_it_is_near_and_no_line_is_wider_than_the_te
         )
         for rate in ("5", "3000", "50000")
     )
-    assert "Nothing has to be done for it now." in small.output
+    assert "Nothing has to be done now." in small.output
     assert "shard" not in small.output
     assert "\nNext step then: a" in near.output
     assert "\nNext step: a" in over.output

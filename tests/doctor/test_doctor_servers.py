@@ -49,7 +49,7 @@ def test_a_redis_that_forgets_is_named_and_the_commands_mend_it(
         client.config_set("maxmemory", int(client.info()["used_memory"] * 1.1))
         there = environ | {"REDIS_URL": server.url}
         findings = found(there)
-        assert named(findings, "memory", "of maxmemory", "refused") == "graphwriter trim"
+        assert named(findings, "memory", "of maxmemory", "refuses producers") == "graphwriter trim"
         for mend in (
             named(findings, "memory policy", "allkeys-lru", "all events"),
             named(findings, "persistence", "a restart loses every event"),

@@ -81,12 +81,12 @@ def test_it_shows_the_pipeline_goes_on_by_itself_and_needs_nothing_from_elsewher
     redis_client.xadd(STREAM, {"data": "x"})
     until(lambda: "1,300" in tab.text and "2 entries" in tab.text, 60)
     server.stop()
-    until(lambda: "Redis is away" in tab.text, 60)
+    until(lambda: "Redis does not answer" in tab.text, 60)
     assert tab.run("document.querySelector('.verdict').textContent") == "outage"
     assert "2 entries" not in tab.text  # no old figure beside the outage
     assert tab.run("document.querySelectorAll('.box')[1].classList.contains('down')")
     server.start()
-    until(lambda: "Redis is away" not in tab.text, 60)
+    until(lambda: "Redis does not answer" not in tab.text, 60)
     assert tab.run("window.stays")  # the page was never loaded anew
     assert tab.said == []  # nothing was refused by the policy, and no script failed
     one.stop()

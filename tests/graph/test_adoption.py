@@ -217,7 +217,7 @@ def test_duplicates_that_block_a_constraint_are_shown_with_their_query(graph: Gr
     """The message has the query that shows what is there twice, and it does."""
     make(graph, "DROP CONSTRAINT graphwriter_post_id")
     make(graph, "UNWIND [1, 2, 3] AS n CREATE (:Post {post_id: 'same'})")
-    with pytest.raises(ConfigError, match="graphwriter_post_id cannot be made") as caught:
+    with pytest.raises(ConfigError, match="graphwriter_post_id cannot be created") as caught:
         schema.apply(graph)
     query = schema.duplicates("graphwriter_post_id")
     assert query in str(caught.value)

@@ -1,4 +1,4 @@
-"""The architecture: imports go downward only, modules stay small, drivers stay at their border."""
+"""The architecture: imports go downward only, and each driver is known to one room."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_downward(path: Path) -> None:
-    """A module imports from lower layers and from its own folder, never sideways or up."""
+    """A module imports from lower levels and from its own room, never sideways or up."""
     own = part_of(path)
     level = len(LEVELS) if own in DOORS else LEVEL[own]
     for name in imports(path):
@@ -106,6 +106,18 @@ def test_public_names_have_docstrings(path: Path) -> None:
                 for member in node.body:
                     if isinstance(member, ast.FunctionDef) and not member.name.startswith("_"):
                         assert ast.get_docstring(member), f"{node.name}.{member.name}"
+
+
+def test_the_drawing_of_the_levels_is_the_table() -> None:
+    """docs/design.md names the files and rooms of each level, from the bottom up."""
+    drawing = (
+        (ROOT / "docs" / "design.md").read_text().partition("```text\n")[2].partition("```")[0]
+    )
+    drawn = [re.split(r"\s{3,}", line[3:].strip())[0].split() for line in drawing.splitlines()]
+    assert [{name.rstrip("/") for name in names} for names in drawn] == [*map(set, LEVELS)]
+    for names in drawn:
+        for name in names:
+            assert name.endswith("/") == (PACKAGE / name).is_dir()
 
 
 def test_nothing_is_left_unfinished() -> None:

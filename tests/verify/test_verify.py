@@ -305,7 +305,7 @@ def test_a_version_that_no_event_can_have_keeps_none_out_after_a_repair(graph: G
     report = audited(graph, None, repair=True)
     assert (kinds(report), report.left) == ({"impossible_version": 5}, 0)
     assert report.kinds["impossible_version"].examples[1].detail == (
-        "the reply's version is of 2105-12-29T12:53:43.828000+00:00, a time to come"
+        "the reply's version is of the future, 2105-12-29T12:53:43.828000+00:00"
     )
     report = audited(graph, None, repair=True)
     assert (kinds(report), report.counts["unversioned"]) == ({}, 2)
@@ -358,8 +358,8 @@ def test_pages_and_chunks_lose_nothing_between_them(
     graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several chats, more nodes than a page, and nodes that go while pages are turned."""
-    monkeypatch.setattr(scan, "PAGE", 3)
-    monkeypatch.setattr(audits, "CHUNK", 2)
+    monkeypatch.setattr(scan, "PAGE_SIZE", 3)
+    monkeypatch.setattr(audits, "CHUNK_SIZE", 2)
     world = [values(n, post_id=f"{chat}/{n}", tg_channel_id=chat, forward_from_name=f"{chat}/{n}")
              for chat in (-5, 7, CHANNEL) for n in range(1, 5)]  # fmt: skip
     written(graph, world)
@@ -395,7 +395,7 @@ def test_a_sample_looks_at_its_share(
     graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of posts and of nodes, others each time."""
-    monkeypatch.setattr(scan, "PAGE", 5)
+    monkeypatch.setattr(scan, "PAGE_SIZE", 5)
     world = [values(n) for n in range(400)]
     written(graph, world)
     seen = [audited(graph, stored(tmp_path / "events", world), share=0.2).counts for _ in range(2)]

@@ -162,7 +162,7 @@ def test_the_report_names_kinds_examples_and_exit_codes(
     told = run("file", str(tmp_path / "events"))
     assert told.returncode == EXIT_DIFFERENT, told.stderr
     assert "missing_link      1" in told.stdout
-    example = "missing_link -1001179270258/2: REPLIES_TO -1001179270258/1 is not there\n"
+    example = "missing_link -1001179270258/2: REPLIES_TO -1001179270258/1 is missing\n"
     assert example in told.stdout
     assert told.stdout.endswith("1 difference\n")
     told = run("file", str(tmp_path / "events"), "--repair", "--json")
@@ -242,7 +242,7 @@ def test_term_ends_it_with_what_it_found_so_far(graph: Graph, variables: dict[st
     verifying.send_signal(signal.SIGTERM)
     out, said = verifying.communicate(timeout=30)
     assert verifying.returncode == EXIT_FAILED
-    assert said == "graphwriter: stopped; what was mended stays so\n"
+    assert said == "graphwriter: stopped; finished repairs stay\n"
     summary = json.loads(out.splitlines()[-1])
     assert (summary["complete"], summary["left"]) == (False, 0)
 

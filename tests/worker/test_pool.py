@@ -320,10 +320,10 @@ def test_the_watchdogs_check_knows_how_many_workers_the_pool_has(
     where = f"workers are alive in {environ['GRAPH_WRITER_RUN_DIR']}"
     assert check() == (1, f"0 of 2 {where}")
     pool = start(GRAPH_WRITER_WORKERS="1")
-    assert check() == (0, "every worker gets on")
+    assert check() == (0, "every worker makes progress")
     pool.stop()
     start(GRAPH_WRITER_WORKERS="3")
-    assert check() == (0, "every worker gets on")
+    assert check() == (0, "every worker makes progress")
     assert check("--workers", "4") == (1, f"3 of 4 {where}")
     ask(pool.directory, "stopProcess", "worker:worker_02")
     assert check() == (1, f"2 of 3 {where}")

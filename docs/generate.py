@@ -22,8 +22,8 @@ from graphwriter.errors import (
 
 HEAD = """# Reference
 
-Generated from the code by `python docs/generate.py`; a test checks that it is current. The rationale
-of the defaults is in [settings](settings.md).
+Generated from the code by `python docs/generate.py`; a test checks that it is current. The
+rationale of the defaults is in [settings](settings.md).
 """
 
 

@@ -204,7 +204,7 @@ def test_another_accounts_run_directory_is_refused_with_its_owner(run: Run, tmp_
     theirs.mkdir()
     os.chown(theirs, 65534, 65534)
     done = run("worker", GRAPH_WRITER_RUN_DIR=str(theirs))
-    refused(done, EXIT_CONFIG, str(theirs), "is nobody's, and we are root: run this as nobody")
+    refused(done, EXIT_CONFIG, str(theirs), "it belongs to nobody, and we are root: run as nobody")
 
 
 def test_a_server_that_is_away_is_named_with_its_own_exit_code(run: Run) -> None:
@@ -248,7 +248,7 @@ EXPORT = '{"name": "n", "type": "public_channel", "id": 1, "messages": []}'
 def test_ctrl_c_says_what_was_sent(
     valkey_url: str, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
-    """What was read is sent, and sending again does no harm."""
+    """What was read is sent, and sending it again changes nothing."""
     sending = subprocess.Popen(
         [sys.executable, "-m", "graphwriter", "publish", "-"],
         env=os.environ | {"REDIS_URL": valkey_url},
@@ -268,7 +268,7 @@ def test_ctrl_c_says_what_was_sent(
     length: Any = redis_client.xlen(STREAM)
     # A round trip whose answer the signal cut off is sent again: those events are there twice.
     assert 1000 <= int(told[1].replace(",", "")) <= length
-    assert "no harm" in said
+    assert "Publishing them again changes nothing" in said
 
 
 def test_an_export_with_a_bad_message_is_imported_all_but_that(run: Run, tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(
     assert gone.stdout == "purged 0\n"
     refused(gone, EXIT_FAILED, "1-1")
     asked = run("dead", "purge", "--reason", "schema_version")
-    assert asked.stdout.startswith("Delete 1 dead letter for good? [y/N]")
+    assert asked.stdout.startswith("Delete 1 dead letter, which cannot be undone? [y/N]")
     assert run("dead", "purge", "--reason", "schema_version", "--yes").stdout == "purged 1\n"
     assert run("dead", "purge", "--all").stdout == "purged 0\n"  # nothing to ask about
     assert "no dead letters" in run("dead", "list").stdout
@@ -389,7 +389,7 @@ def test_trim_leaves_no_acknowledged_entries_however_many(
         pipe.xadd(STREAM, {"a": ""})
     pipe.execute()
     redis_client.xgroup_create(STREAM, GROUP, id="$")
-    assert "at most 30,000 entries could go" in run("trim", "--dry-run").stdout
+    assert "would remove at most 30,000 entries" in run("trim", "--dry-run").stdout
     assert run("trim").stdout.startswith("removed 30,000 entries before ")
     assert redis_client.xlen(STREAM) == 0
 
@@ -403,7 +403,7 @@ def test_trim_removes_what_is_acknowledged_and_says_so(run: Run, redis_client: r
     found: Any = redis_client.xreadgroup(GROUP, "c", {STREAM: ">"}, count=250)
     (entries,) = found[STREAM.encode()] if isinstance(found, dict) else [found[0][1]]
     redis_client.xack(STREAM, GROUP, *(key for key, _ in entries))
-    assert "at most 250 entries could go" in run("trim", "--dry-run").stdout
+    assert "would remove at most 250 entries" in run("trim", "--dry-run").stdout
     assert redis_client.xlen(STREAM) == 300
     assert run("trim").stdout.startswith("removed 200 entries")
 
@@ -421,7 +421,7 @@ def test_the_schema_is_applied_checked_and_printed(
     assert missing.returncode == EXIT_FAILED
     assert "graphwriter_author is missing: run `graphwriter schema apply`" in missing.stdout
     assert run("schema", "apply", **uri).stdout == "created graphwriter_author\n"
-    assert run("schema", "adopt", **uri).stdout == "adopted 0, left for their events: 0\n"
+    assert run("schema", "adopt", **uri).stdout == "adopted 0, waiting for their events: 0\n"
     (schema,) = rows(run("schema", "event"))
     assert "PostParsedEventV1" in schema["$defs"]
 
@@ -475,7 +475,7 @@ def test_up_runs_a_pool_until_it_is_told_to_stop(
     assert redis_client.xpending(STREAM, GROUP)["pending"] == 0
     assert rows(run("status", "--json"))[0]["workers"] == []
     said = log.read_text().splitlines()
-    assert "stopping: the batches in hand are finished first" in said
+    assert "stopping: the current batches are finished first" in said
     # Ours, the supervisor's and the worker's lines stand in one file, each of them whole.
     when = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
     for line in (
@@ -514,7 +514,7 @@ def test_up_says_where_embedded_servers_are_and_when_the_pool_is_gone(
     os.kill(int((tmp_path / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
     _, errors = pool.communicate(timeout=60)
     assert pool.returncode == EXIT_FAILED
-    assert "graphwriter: supervisord has ended" in errors
+    assert "graphwriter: supervisord has exited" in errors
 
 
 @contextmanager
@@ -548,7 +548,7 @@ def test_up_starts_a_killed_server_again_on_its_port(
         with up_in(tmp_path, *flags, NEO4J_URI=neo4j_server.uri) as (pool, said):
             until(lambda: " writes stream:posts:parsed" in said())
             begun = said()
-            assert f"no page: 127.0.0.1:{port}: Address already in use" in begun
+            assert f"no status page: 127.0.0.1:{port}: Address already in use" in begun
             assert "Page " not in begun
             assert begun.index("\nPool     1 worker") < begun.index("supervisord started")
             assert "Privileges were not dropped" not in begun
@@ -559,8 +559,8 @@ def test_up_starts_a_killed_server_again_on_its_port(
             ]
             where = (tmp_path / "data" / "valkey" / "port").read_text().strip()
             valkey.kill()
-            until(lambda: f"Valkey is back on port {where}" in said())
-            assert f"Valkey has ended: starting it again on port {where}" in said()
+            until(lambda: f"Valkey runs again on port {where}" in said())
+            assert f"Valkey has exited: restarting it on port {where}" in said()
             with EventPublisher(f"redis://127.0.0.1:{where}/0") as publisher:
                 publisher.publish_all(Demo(20))
             count = "MATCH (p:Post) RETURN count(p) AS n"
@@ -588,7 +588,7 @@ def test_up_ends_with_whoever_read_what_it_says(
     supervisor = psutil.Process(int(holder.read_text()))
     pool.stdout.close()
     _, errors = pool.communicate(timeout=60)
-    said = "graphwriter: nobody reads standard output any more: see the lines above\n"
+    said = "graphwriter: the reader of standard output has closed it: see the lines above\n"
     assert (pool.returncode, errors) == (EXIT_FAILED, said)
     assert not supervisor.is_running()
 
@@ -618,7 +618,7 @@ def test_ctrl_c_while_servers_start_ends_at_once(valkey_url: str, tmp_path: Path
 
 def test_up_gives_up_when_no_worker_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the supervisor stays; while a worker is there it waits."""
-    monkeypatch.setattr(up, "ALONE", 0.5)
+    monkeypatch.setattr(up, "NO_WORKER_TIME", 0.5)
     pool: Any = SimpleNamespace(running=True, alive=False)
     assert up.watch(pool, lambda: False) == "no worker has been alive for 0 s"
     end = time.monotonic() + 1
@@ -666,7 +666,7 @@ def test_an_interrupted_demo_cleans_up_too(
     )
     until(lambda: redis_client.xlen("stream:graphwriter:demo") > 0)
     demo.send_signal(signal.SIGINT)
-    assert demo.communicate(timeout=60)[0].endswith("\nstopped, and everything is removed\n")
+    assert demo.communicate(timeout=60)[0].endswith("\nstopped, and everything is deleted\n")
     assert demo.returncode == EXIT_OK  # as `up` ends
     assert redis_client.keys("*demo*") == []
 

@@ -73,7 +73,7 @@ def test_the_same_warning_again_and_again_is_held_back_and_counted(
     now[0] += logs.WINDOW + 1
     log.warning("dead letter %s", 50)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith(f"dead letter 50 (and {50 - logs.BURST} more like this, left out)")
+    assert line.endswith(f"dead letter 50 (and {50 - logs.BURST} similar lines were left out)")
 
 
 def test_json_tells_ids_to_follow_an_event_by(

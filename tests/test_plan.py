@@ -130,7 +130,7 @@ def test_the_plan_says_how_far_it_is_extrapolated() -> None:
     assert "extrapolated 9 times" in some
     assert "guess" not in some
     assert "extrapolated 86 times, a guess without a measurement" in far
-    assert "more was never seen" in " ".join(planned(2001).sureness)
+    assert "100% of the best measured rate" in " ".join(planned(2001).sureness)
 
 
 def test_every_measured_figure_names_its_command() -> None:

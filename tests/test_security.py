@@ -307,8 +307,11 @@ def test_postgres_by_tls_refuses_an_unknown_authority(tls_postgres: int) -> None
         ("postgres://u:pw@db.example/x?sslmode=verify-full", None),
         ("postgresql://u:pw@db.example/x", "DATABASE_URL may send posts and passwords to db"),
         ("postgresql+asyncpg://u:pw@db.example/x?sslmode=prefer", "DATABASE_URL may send"),
-        ("postgresql://u:pw@127.0.0.1,db.example/x?sslmode=require", "DATABASE_URL does not check"),
-        ("postgresql:///x?host=db.example&sslmode=verify-ca", "DATABASE_URL does not check"),
+        (
+            "postgresql://u:pw@127.0.0.1,db.example/x?sslmode=require",
+            "DATABASE_URL does not verify",
+        ),
+        ("postgresql:///x?host=db.example&sslmode=verify-ca", "DATABASE_URL does not verify"),
     ],
 )
 def test_a_link_to_postgres_that_others_can_read_is_named(url: str, said: str | None) -> None:
@@ -340,7 +343,7 @@ def test_a_link_to_postgres_that_others_can_read_is_named(url: str, said: str | 
         (
             "rediss://:pw@cache.example?ssl_cert_reqs=none",
             "bolt+ssc://graph.example",
-            ["REDIS_URL does not check", "NEO4J_URI does not check"],
+            ["REDIS_URL does not verify", "NEO4J_URI does not verify"],
         ),
     ],
 )

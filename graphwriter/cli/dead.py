@@ -132,7 +132,7 @@ def list_(config: Config, reason: str | None, limit: int | None, json: bool) -> 
 @as_json
 @settings(*REDIS)
 def show(config: Config, id: str, json: bool) -> None:  # noqa: A002 - the argument's name
-    """Show one complete dead letter, by its id or that of its source entry."""
+    """Show one dead letter, by its id or its source entry."""
     for letter in _letters(config).list():
         if id in (letter.id, letter.source_id):
             entry = {

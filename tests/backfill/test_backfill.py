@@ -313,7 +313,7 @@ def test_if_every_row_is_rejected_the_column_the_last_line_and_the_exit_code_say
     ):
         done = finished(environ, "--sql", str(file), *more)
         assert done.returncode == 1, done.stderr
-        assert "occurred_at is required and not there: updated_at of this row is null" in (
+        assert "occurred_at is required and missing: updated_at of this row is null" in (
             done.stdout + done.stderr
         )
         assert done.stdout.splitlines()[-1].startswith(last)
@@ -399,7 +399,7 @@ def test_a_dry_run_shows_what_would_be_written_and_writes_nothing(
         (["--via", "stream", "--redis-url", "redis://127.0.0.1:1/0"], 69, "127.0.0.1:1"),
         (["--ids-file", "none", "--all"], 2, "leave out --all"),
         (["--rewrite", "--via", "stream"], 2, "leave out --via stream"),
-        (["--since", "yesterday"], 2, "no time such as 2024-05-01"),
+        (["--since", "yesterday"], 2, "is not a time such as 2024-05-01"),
         (["--sql", "none.sql"], 78, "--sql none.sql: "),
         (["--sql", __file__], 78, f"--sql {__file__}: PostgreSQL at "),
         (["--ids-file", "none.txt"], 78, "--ids-file none.txt: "),
@@ -497,7 +497,7 @@ def test_files_of_a_backfill_are_private_and_follow_no_symbolic_link(
     with pytest.raises(ConfigError, match=f"--state {file}: "):
         backfill(environ, tmp_path)
     tmp_path.chmod(0o777)
-    with pytest.raises(ConfigError, match=r"--state .* must be a directory that only we"):
+    with pytest.raises(ConfigError, match=r"--state .* must be a directory that only our account"):
         backfill(environ, tmp_path)
 
 

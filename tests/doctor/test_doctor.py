@@ -99,7 +99,7 @@ def test_a_worker_that_does_not_get_on_is_named(environ: Environ, group: list[by
     named(findings, "workers here", "1 of this machine wait for an unavailable server")
     named(findings, "neo4j", "Connection refused", "if `graphwriter up` started it")
     run.chmod(0o777)
-    assert named(found(environ), "run directory", "only we") == f"chmod 700 {run}"
+    assert named(found(environ), "run directory", "only our account") == f"chmod 700 {run}"
 
 
 @pytest.mark.parametrize("name", ["graph-writer", "posts"])

@@ -80,7 +80,11 @@ def test_arbitrary_data_gives_an_event_or_a_named_refusal(data: bytes) -> None:
         ({"views_count": "many"}, "wrong_type", "views_count is 'many'"),
         ({"post_id": None}, "wrong_type", "post_id is None"),
         ({"schema_version": "v9", "post_id": 3}, "schema_version", "'v9'"),
-        ({"forward_from_peer_id": {"user_id": 1, "chat_id": 2}}, "wrong_type", "2 peers at once"),
+        (
+            {"forward_from_peer_id": {"user_id": 1, "chat_id": 2}},
+            "wrong_type",
+            "names 2 peers, expected one",
+        ),
         ({"forward_from_peer_id": {"user_id": -1}}, "wrong_type", "user_id -1"),
         ({"reply_to_message_id": 7}, "self_link", "replies to itself"),
         ({"post_id": "é" * 1001}, "id_too_long", "post_id has 2002 bytes"),

@@ -510,7 +510,7 @@ def test_what_follows_an_export_is_told(export: Any) -> None:
 def test_a_malformed_message_costs_only_itself_and_is_named(export: Any, tmp_path: Path) -> None:
     bad = [
         (b'{"id": "1", "type": "message"}', "wrong_type", "id is '1', expected int, got str"),
-        (b'{"type": "message"}', "missing_field", "id is required and not there"),
+        (b'{"type": "message"}', "missing_field", "id is required and missing"),
         (b'{"id": 1, "type": "poem"}', "wrong_type", "type is 'poem', no kind of message"),
         (b'{"id": 1, "text": ["\xff"]}', "bad_utf8", "a text of the message is not UTF-8"),
         (b'{"id": 1, "text": "\\q"}', "not_json", "JSON is malformed"),

@@ -85,7 +85,7 @@ def test_what_was_left_out_is_in_the_exit_code(
     done = run("--history", "--channel", "@other")
 
     assert done.exit_code == EXIT_FAILED
-    assert "left out: 1 unreadable message, 1 channel; the log has why" in done.stdout
+    assert "left out: 1 unreadable message, 1 channel; the log says why" in done.stdout
 
 
 def test_two_at_once_would_lose_each_others_positions(

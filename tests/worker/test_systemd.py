@@ -171,5 +171,5 @@ def test_the_pool_logs_to_a_journal(pool_environ: dict[str, str]) -> None:
         while piece := ours.recv(65536):
             said += piece
         assert pool.wait(30) == 0
-    assert b"stopping: the batches in hand are finished first" in said
+    assert b"stopping: the current batches are finished first" in said
     assert b" stops: 0 entries, nothing left pending" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 pytest_plugins = [
     "support.chromium",
+    "support.processes",
     "support.neo4j",
     "support.postgres",
     "support.proxy",

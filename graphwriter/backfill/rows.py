@@ -17,7 +17,8 @@ from graphwriter.graph import Graph, Refused
 from graphwriter.graph.batch import Batch, fold
 from graphwriter.graph.write import Pairs, write_halving
 from graphwriter.producers.publisher import EventPublisher
-from graphwriter.stream.client import connect, translated
+from graphwriter.stream import info
+from graphwriter.stream.client import connect
 from graphwriter.worker.readahead import ReadAhead
 
 EXAMPLES = 3  # events, and rejects, that a dry run shows
@@ -100,8 +101,7 @@ class ToStream:
         """Return if the server answers; one attempt."""
         client = connect(self._url, self._stream, retries=0)
         try:
-            with translated(client):
-                client.exists(self._stream)
+            info.ping(client)
         finally:
             client.close()
 

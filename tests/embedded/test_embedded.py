@@ -285,9 +285,9 @@ def test_servers_end_with_their_parent_however_it_ends(
         assert len(pids) == 3 if with_neo4j else 2
 
         parent.send_signal(how)
-        parent.wait(10)
+        parent.wait(60)
 
-    assert [pid for pid in pids if not gone(pid, 10)] == []
+    assert [pid for pid in pids if not gone(pid, 60)] == []
 
 
 def test_a_server_ends_when_only_its_keeper_is_killed(data: Path) -> None:

@@ -147,3 +147,26 @@ def test_moving_links_meet_few_deadlocks(graph: Graph) -> None:
     assert (
         rows(graph, "MATCH (m:Message) WHERE NOT m:Post AND NOT EXISTS { (m)--() } RETURN m") == []
     )
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("batches", [1, 2])
+def test_the_newest_name_of_a_source_and_an_author_stays(
+    graph: Graph, batches: int, newest_first: bool
+) -> None:
+    """In whatever order the events come, in one batch or in two; an event without it keeps it."""
+    peer = {"user_id": 5}
+    week = 7 * 86_400
+
+    def at(message: int, second: int, name: str | None) -> events.Event:
+        told = {"author_name": name, "forward_from_name": name} if name else {}
+        return event(message, second, author_peer_id=peer, forward_from_peer_id=peer, **told)
+
+    written = [at(1, 0, "Old"), at(2, week, "New"), at(3, 2 * week, None)]
+    if newest_first:
+        written.reverse()
+    size = len(written) // batches + 1
+    for first in range(0, len(written), size):
+        graph.write(fold(written[first : first + size]))
+    names = "MATCH (n:ForwardSource|Author) RETURN labels(n)[0] AS label, n.name ORDER BY label"
+    assert rows(graph, names) == [["Author", "New"], ["ForwardSource", "New"]]

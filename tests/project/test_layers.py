@@ -89,6 +89,20 @@ def test_each_driver_is_known_to_one_part(path: Path) -> None:
         assert allowed is None or part_of(path) in allowed, f"{path.name} imports {name}"
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_stream_room_translates_errors_of_redis(path: Path) -> None:
+    """Every other room calls its functions, which raise errors of ours."""
+    if part_of(path) != "stream":
+        names = {
+            alias.name
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom)
+            and (node.module or "").startswith("graphwriter.stream")
+            for alias in node.names
+        }
+        assert "translated" not in names
+
+
 @pytest.mark.parametrize("part", PURE)
 def test_pure_modules_neither_log_nor_look_at_the_world(part: str) -> None:
     """What an event means depends on the event alone."""

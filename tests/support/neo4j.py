@@ -1,7 +1,8 @@
 """Neo4j for the tests: the server of TEST_NEO4J_URI, or one embedded server for the whole run.
 
 GRAPH_WRITER_TEST_NEO4J chooses the embedded version. TEST_NEO4J_USER and TEST_NEO4J_PASSWORD go
-with the URI.
+with the URI. An embedded server that is lost is started again once, and the summary says so;
+lost again, it ends the run.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from graphwriter.embedded import Neo4j
 from graphwriter.embedded.neo4j import LATEST
 from support.servers import folder, started, unavailable
 
-_BATCH = 20_000  # nodes deleted in one transaction: all at once may not fit the heap
+_BATCH = 5_000  # nodes deleted in one transaction: all at once may not fit the heap
+_embedded: list[Neo4j] = []
+_lost: list[str] = []  # what is known of each time the embedded server was lost
 
 
 class Server(NamedTuple):
@@ -48,7 +51,32 @@ def neo4j_server() -> Iterator[Server]:
         yield Server(uri, (user, password) if password else None)
         return
     with folder() as data, started(Neo4j(data=data, version=embedded_version())) as server:
+        _embedded.append(server)
         yield Server(server.url, server.auth)
+        _embedded.clear()
+
+
+@pytest.fixture(autouse=True)
+def neo4j_runs(request: pytest.FixtureRequest) -> None:
+    """Start the embedded server again if an earlier test lost it: once in a run."""
+    for server in _embedded:
+        if server.running:
+            continue
+        log = server.log.read_text(errors="replace")[-2000:]
+        _lost.append(f"Neo4j was gone before {request.node.nodeid}; its log ends with:\n{log}")
+        if len(_lost) > 1:
+            pytest.exit(
+                "Neo4j was lost a second time: its tests cannot go on",
+                returncode=pytest.ExitCode.INTERRUPTED,
+            )
+        server.start()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end of the run when the server was lost."""
+    for text in _lost:
+        terminalreporter.section("Neo4j was lost", red=True, bold=True)
+        terminalreporter.write_line(text)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,60 @@
+"""No process outlives the test that started it.
+
+A process left behind goes on writing to the servers of later tests, and its Popen object warns of
+it in whichever test the garbage collector runs.
+"""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+_KEPT = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # of the run, not a test
+
+
+def children() -> set[int]:
+    """Return the ids of this process's children, also of those that have exited unread."""
+    return {
+        int(pid)
+        for task in Path("/proc/self/task").glob("*/children")
+        for pid in task.read_text().split()
+    }
+
+
+def end(pids: set[int]) -> list[str]:
+    """Kill these children with all of theirs, and return their command lines."""
+    ended = []
+    for pid in pids:
+        try:
+            child = psutil.Process(pid)
+            command = " ".join(child.cmdline()) or child.name()
+            if any(kept in command for kept in _KEPT):
+                continue
+            ended.append(command)
+            for one in [*child.children(recursive=True), child]:
+                one.kill()
+        except psutil.NoSuchProcess:
+            continue
+    for each in gc.get_objects():
+        if isinstance(each, subprocess.Popen) and each.pid in pids:
+            each.wait(10)
+            for pipe in filter(None, (each.stdin, each.stdout, each.stderr)):
+                pipe.close()
+    return ended
+
+
+@pytest.fixture(autouse=True)
+def processes_end_with_their_test() -> Iterator[None]:
+    """Fail a test that leaves a process, and end that process.
+
+    Servers of a whole run or module are older than this fixture; those of one test end before it.
+    """
+    before = children()
+    yield
+    if (left := children() - before) and (ended := end(left)):
+        pytest.fail("the test left running: " + "; ".join(ended))

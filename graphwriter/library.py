@@ -35,8 +35,8 @@ class Neo4jClient:
 
     Args:
         uri: bolt:// or neo4j:// address; with `+s` for TLS.
-        user, password: None where the server asks for none.
-        timeout: seconds one transaction may take; retries take as long again.
+        user, password: None if authentication is off.
+        timeout: longest time of one transaction, in seconds; the retries may take as long again.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Neo4jClient:
         self.graph = Graph(uri, user, password, database, timeout=timeout, retry=timeout)
 
     def connect(self) -> Neo4jClient:
-        """Connect, and create the constraints that are missing. Blocks until the server answered.
+        """Connect, and create missing constraints. Blocks until the server answers.
 
         Raises:
             Unavailable: no answer.
-            ConfigError: the server refuses the user, the password or the database, or duplicates
-                in the graph stand in the way of a constraint.
+            ConfigError: the server rejects the user, the password or the database, or duplicates
+                in the graph prevent a constraint.
         """
         self.graph.open().check()
         schema.apply(self.graph)
@@ -84,14 +84,14 @@ class Neo4jClient:
         forward_from_name: str | None = None,
         occurred_at: datetime | str | float | None = None,
     ) -> bool:
-        """Say where a post was forwarded from, as an event of `occurred_at` (None: now) would.
+        """Write where a post was forwarded from, as an event of `occurred_at` (None: now) would.
 
         Arguments are the event's fields; all None clears the forward. Returns whether the graph
-        changed: it does not if something newer is known. Committed when it returns.
+        changed: False if the graph has a newer version. Committed when it returns.
 
         Raises:
-            BadEvent: an argument can never be written.
-            Unavailable: the server does not answer; call again, that is safe.
+            BadEvent: an argument is invalid.
+            Unavailable: the server does not answer; calling again is safe.
         """
         return self._create(
             (tg_channel_id, telegram_message_id),
@@ -113,7 +113,7 @@ class Neo4jClient:
         thread_id: int | None = None,
         occurred_at: datetime | str | float | None = None,
     ) -> bool:
-        """Say what a post replies to; otherwise as `create_forward_relationship`."""
+        """Write what a post replies to; otherwise as `create_forward_relationship`."""
         return self._create(
             (tg_channel_id, telegram_message_id),
             occurred_at,
@@ -132,7 +132,7 @@ class Neo4jClient:
         author_type: str | None = None,
         occurred_at: datetime | str | float | None = None,
     ) -> bool:
-        """Say who wrote a post; otherwise as `create_forward_relationship`."""
+        """Write who the author of a post is; otherwise as `create_forward_relationship`."""
         return self._create(
             (tg_channel_id, telegram_message_id),
             occurred_at,
@@ -167,22 +167,22 @@ class GraphWriter:
     """Writes the events of a Redis stream to the graph, as one consumer of a group.
 
     Args:
-        neo4j_client: where to write. It is the caller's to close.
-        redis_client: a `redis.Redis`; only its connection settings are used, for connections of
-            our own that speak bytes.
-        consumer_group: shared with every other consumer of the same events.
-        batch_size: most events of one transaction.
+        neo4j_client: the graph to write to. The caller closes it.
+        redis_client: a `redis.Redis`; only its connection settings are used: the writer opens its
+            own connections, which return bytes.
+        consumer_group: shared with all other consumers of the same events.
+        batch_size: largest number of events in one transaction.
         stream: the stream's key.
-        consumer_name: unique within the group and the same at every start, so that what was
-            pending is taken up at once; None: made of the host's name and the process id, and what
-            was pending is taken over after `claim_idle` seconds.
-        tenant: write this tenant's events only, refuse the others'.
-        text: keep the posts' texts in the graph too.
-        database_url: PostgreSQL with the posts, for `process_batch_from_postgres` only; None: what
-            DATABASE_URL, or the file that DATABASE_URL_FILE names, says.
+        consumer_name: unique within the group and the same at every start, so that its
+            pending entries are read first; None: host name and process id, and entries that were
+            pending for another process are claimed after `claim_idle` seconds.
+        tenant: write only this tenant's events; the others become dead letters.
+        text: also store the posts' texts in the graph.
+        database_url: PostgreSQL with the posts, for `process_batch_from_postgres` only; None: the
+            value of DATABASE_URL, or of the file named by DATABASE_URL_FILE.
 
     Raises:
-        ConfigError: a client is an asyncio one, or none at all.
+        ConfigError: an argument is an asyncio client, or not a client.
     """
 
     def __init__(
@@ -227,23 +227,23 @@ class GraphWriter:
 
     @property
     def counts(self) -> Counts:
-        """What was done since the start."""
+        """What this writer has done since its start."""
         return self._writer.counts
 
     def start_consuming(self) -> None:
-        """Write events until `stop` is called, which blocks; waits for servers that are away.
+        """Write events until `stop` is called. Blocks; waits while a server is unavailable.
 
         Raises:
-            ConfigError: a person has to mend the set-up, or this is a fork of the maker's process.
-            DeadLetterLimit: most of what arrives is refused.
+            ConfigError: the configuration is wrong, or the process was forked after __init__.
+            DeadLetterLimit: most events are refused.
         """
         self._unshared().run()
 
     def run_once(self) -> int:
-        """Do one step: write and acknowledge what one read returns, and return how many entries.
+        """Do one step: read, write and acknowledge one batch; return the number of entries.
 
-        The first step connects, makes the group and the constraints, and returns 0; a step that
-        finds nothing blocks for about a second. Raises what `start_consuming` does.
+        The first step connects, creates the group and the constraints, and returns 0. A step
+        without new entries blocks for about a second. Raises the same as `start_consuming`.
         """
         return self._unshared().run_once()
 
@@ -254,41 +254,41 @@ class GraphWriter:
         *,
         rejects: Path | str | None = None,
     ) -> dict[str, int]:
-        """Write the posts of these ids from PostgreSQL, as their events would; blocks until done.
+        """Write the posts with these ids from PostgreSQL, as their events would; blocks until done.
 
-        Returns how many different ids there were ("total"), how many of them are in the graph now
-        ("processed"), and how many could not be written ("failed"). Those are logged, and added to
-        the file `rejects`, a JSON line each; they stop no other. Works beside running workers: the
-        newer version of a post wins.
+        Returns the number of different ids ("total"), how many of them are in the graph now
+        ("processed"), and how many could not be written ("failed"). Failed posts are logged, and
+        appended to the file `rejects` as JSON lines; the others are written. It is safe beside
+        running workers: the newer version of a post wins.
 
         Raises:
-            Unavailable: a server does not answer; call again, that is safe.
+            Unavailable: a server does not answer; calling again is safe.
             ConfigError: there is no database URL, or the tables are not as expected.
         """
         from graphwriter.backfill import rows
 
         url = self._database_url or load().database_url
         if url is None:
-            raise ConfigError("there is no database_url, and DATABASE_URL is not set either")
+            raise ConfigError("no database URL: give database_url, or set DATABASE_URL")
         ids = list(dict.fromkeys(map(str, post_ids)))
         target = rows.ToGraph(self._graph, self._text)
         failed = 0
         for reject in rows.write_ids(url, target, ids, batch_size, self._tenant):
-            log.warning("post %s is not written: %s: %s", *reject)
+            log.warning("post %s was not written: %s: %s", *reject)
             failed += 1
             if rejects is not None:
                 rows.append_rejects(Path(rejects), [reject])
         return {"total": len(ids), "processed": len(ids) - failed, "failed": failed}
 
     def _unshared(self) -> Writer:
-        """Return the writer; two processes may not share its name and its connections."""
+        """Return the writer; two processes must not share its name and its connections."""
         if self._process != os.getpid():
             text = f"this GraphWriter was made in process {self._process}: make one in each process"
             raise ConfigError(f"{text}, and a Neo4jClient, after the fork")
         return self._writer
 
     def stop(self) -> None:
-        """Make `start_consuming` return after the batch in hand. Safe from threads and signals."""
+        """Make `start_consuming` return after the current batch. Callable in signal handlers."""
         self._writer.stop()
 
     def close(self) -> None:

@@ -147,7 +147,7 @@ def test_the_workers_help_answers_in_a_third_of_a_second() -> None:
         (["publish", "--stream", "", "x"], {}, ("GRAPH_WRITER_STREAM is ''", "a name")),
         (["status"], {"GRAPH_WRITER_STREAM": " "}, ("GRAPH_WRITER_STREAM is ' '", "a name")),
         (["status"], {"GRAPH_WRITER_CONSUMER_GROUP": ""}, ("CONSUMER_GROUP is ''", "a name")),
-        (["backfill"], {"DATABASE_URL": "mysql://x/y"}, ("DATABASE_URL is no PostgreSQL URL",)),
+        (["backfill"], {"DATABASE_URL": "mysql://x/y"}, ("DATABASE_URL is not a PostgreSQL URL",)),
         (["schema", "check", "--neo4j-uri", "http://x"], {}, ("NEO4J_URI", "http://", "bolt")),
         (["status", "--redis-url", "redis://u:secret@127.0.0.1/0"], {}, ("REDIS_URL_FILE",)),
         (["watchdog"], {}, ("supervisord",)),

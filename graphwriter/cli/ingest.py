@@ -89,8 +89,7 @@ async def _run(
     """Read until a signal or the end; return whether something was left out."""
     from graphwriter.producers.publisher import EventPublisher
     from graphwriter.producers.telethon.ingest import Ingest
-    from graphwriter.producers.telethon.positions import Positions
-    from graphwriter.producers.telethon.session import client
+    from graphwriter.producers.telethon.session import Positions, client
 
     telegram = client(config.telegram_api_id, config.telegram_api_hash, config.telegram_session)
     publisher = EventPublisher(config.redis_url, config.stream, patience=REDIS_PATIENCE)

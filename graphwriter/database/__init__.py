@@ -1,4 +1,4 @@
-"""The PostgreSQL side: the only place that knows psycopg. The default query is posts.sql."""
+"""PostgreSQL: the only room that imports psycopg. The default query is in posts.sql."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL that only reads, and its errors in our words."""
+"""One read-only connection to PostgreSQL, and the translation of its errors."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ from psycopg.types.json import set_json_loads
 
 from graphwriter.errors import ConfigError, Unavailable
 
-SCHEMA = "docs/backfill.md says what is needed, and --sql FILE reads other tables"
+SCHEMA = "see docs/backfill.md for the required columns, or use --sql FILE to read other tables"
 _HINTS = dict.fromkeys(("42P01", "42703"), SCHEMA)
-_HINTS["42601"] = "--sql takes one query, and nothing after it"  # syntax, and ours has no error
+_HINTS["42601"] = (
+    "--sql takes one query, and nothing after it"  # a syntax error cannot be in our own query
+)
 CONNECT = 10  # seconds to connect
 STATEMENT = 600  # seconds that PostgreSQL may take for one answer; counting is the longest
 # For one transaction: through a pooler the next one may be another client's.
 _SETTINGS = f"""
     SET LOCAL TIME ZONE 'UTC';
-    SET LOCAL jit = off;  -- compiling pays for minutes of work, a page is milliseconds
+    SET LOCAL jit = off;  -- compiling is only worth it for queries of minutes
     SET LOCAL statement_timeout = '{STATEMENT}s'
 """
 # A dead peer is noticed within half a minute.
 _ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 _ALIVE |= {"tcp_user_timeout": 30_000}
 
-# A refused connection comes without a code. These words of the server and libpq are for a person.
+# A rejected connection has no SQLSTATE. After these texts of server and libpq, retries fail too.
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|does not exist|"
     r"permission denied|not permitted to log in|certificate|does not support SSL|sslmode|"
     r"SSL error|does not accept SSL"
 )
 _PORTS = re.compile(r"[0-9,]*").fullmatch
-# By the first characters of the SQLSTATE, the longest first.
-_MEND = ("42", "3D", "3F", "28", "25006", "0A", "0L", "0P", "2F", "54")
+# First characters of SQLSTATEs that are configuration errors.
+_CONFIGURATION = ("42", "3D", "3F", "28", "25006", "0A", "0L", "0P", "2F", "54")
 
 
 class Unreadable(Exception):
@@ -47,23 +49,23 @@ class Unreadable(Exception):
 
 
 class Connection:
-    """A connection by `url`, made on first use and again after it was lost.
+    """A connection to `url`, opened on first use and again after it was lost.
 
-    Blocks for at most `CONNECT` and `STATEMENT` seconds a call. The URL is never shown: it may
-    hold a password.
+    A call blocks for at most `CONNECT` plus `STATEMENT` seconds. The URL is never shown, because it
+    may contain a password.
     """
 
     def __init__(self, url: str) -> None:
-        # A service's own URL may name its driver, as in postgresql+asyncpg://.
+        # URLs of SQLAlchemy name a driver, as in postgresql+asyncpg://.
         self._url = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url.strip())
         if not re.match(r"postgres(ql)?://", self._url):
             raise ConfigError(
-                "DATABASE_URL is no PostgreSQL URL, expected postgresql://user@host:5432/database"
+                "DATABASE_URL is not a PostgreSQL URL, expected postgresql://user@host:5432/database"
             )
         try:
             self._given = conninfo.conninfo_to_dict(self._url)
             if "@" in str(self._given.get("host")) or not _PORTS(str(self._given.get("port", ""))):
-                raise psycopg.Error  # the end of a password
+                raise psycopg.Error  # it is the rest of a password
         except psycopg.Error:  # its text may show the password
             raise ConfigError(
                 "DATABASE_URL cannot be read, expected postgresql://user:password@host:5432/"
@@ -73,14 +75,14 @@ class Connection:
 
     @property
     def place(self) -> str:
-        """Where it is, for people: host, port and database, without user and password."""
+        """Host, port and database, without user and password."""
         given = self._given
         host, port = given.get("host") or "localhost", given.get("port") or 5432
         return f"{host}:{port}/{given.get('dbname') or given.get('user') or ''}"
 
     @contextmanager
     def reading(self) -> Iterator[psycopg.Connection[Any]]:
-        """Give the connection within a transaction that only reads, connected if need be.
+        """Give the connection within a read-only transaction, and connect if necessary.
 
         Raises:
             Unavailable, ConfigError, Unreadable.
@@ -104,7 +106,7 @@ class Connection:
             **extra,
         )
         made.read_only = True
-        set_json_loads(bytes, made)  # type: ignore[arg-type]  # msgspec reads it
+        set_json_loads(bytes, made)  # type: ignore[arg-type]  # decoded by msgspec
         return made
 
     def close(self) -> None:
@@ -115,7 +117,7 @@ class Connection:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Raise psycopg's errors as ours: Unavailable, ConfigError, or `Unreadable`."""
+        """Translate psycopg's errors: Unavailable, ConfigError, or `Unreadable`."""
         try:
             yield
         except psycopg.Error as error:
@@ -123,21 +125,21 @@ class Connection:
             said = error.diag.message_primary or " ".join(str(error).split())
             if state.startswith("22"):
                 raise Unreadable(said) from None
-            if state != "57014":  # of a statement that took too long the connection stays good
+            if state != "57014":  # after a statement timeout the connection can still be used
                 self.close()
-            if state.startswith(_MEND):
+            if state.startswith(_CONFIGURATION):
                 hint = f"; {_HINTS[state]}" if state in _HINTS else ""
                 raise ConfigError(f"PostgreSQL at {self.place}: {said}{hint}") from None
             if not state and _REFUSED.search(said):
-                raise ConfigError(f"PostgreSQL at {self.place} refuses us: {said}") from None
+                raise ConfigError(f"PostgreSQL at {self.place} denies access: {said}") from None
             raise Unavailable(f"PostgreSQL at {self.place} does not answer: {said}") from None
 
 
 def _authority(given: dict[str, Any]) -> dict[str, str]:
-    """Return who may sign the server's certificate where it is checked and nobody is named.
+    """Return the trusted certificates, if they are verified and the URL does not name them.
 
-    The same as for other servers: SSL_CERT_FILE, else the system's own; libpq has a file of its
-    own, which counts where it is there.
+    As for the other servers: SSL_CERT_FILE, or the system's store. libpq's own file has priority if
+    it exists.
     """
     checked = (given.get("sslmode") or os.environ.get("PGSSLMODE", "")).startswith("verify")
     named = given.get("sslrootcert") or os.environ.get("PGSSLROOTCERT")

@@ -1,4 +1,4 @@
-"""Posts out of PostgreSQL, in constant memory: keyset pages, each by a server-side cursor."""
+"""Reads posts from PostgreSQL in constant memory: keyset pages, each with a server-side cursor."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from graphwriter.database.connection import Connection, Unreadable
 from graphwriter.database.query import Query, Selection, embedded
 from graphwriter.errors import BadEvent, ConfigError
 
-PAGE = 10_000  # rows of one query and its snapshot; a connection fetches far fewer at once
+PAGE = 10_000  # rows of one query and its snapshot; fetched in smaller batches
 
 
 class Row(NamedTuple):
-    """A post: its key, and its event as JSON in form (a), or why there is none."""
+    """A post: its key, and its event as JSON in form (a), or the error why it has none."""
 
     id: str
     data: bytes
@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Some of the selected posts: those of `ids`, else all above `after` and up to `upto`."""
+    """A part of the selected posts: those of `ids`, or all keys above `after` and up to `upto`."""
 
     after: str | None = None
     upto: str | None = None
@@ -32,10 +32,9 @@ class Part(NamedTuple):
 class Database:
     """Posts of the PostgreSQL at `url`.
 
-    Every method that asks the server raises `Unavailable` where it does not answer or the
-    connection is lost (call again, with a later `after`), and `ConfigError` where a person has to
-    mend something: the table, column or permission is named. A query that cannot be read at all
-    raises it before the first row.
+    Every method that sends a query raises `Unavailable` if the server does not answer or the
+    connection is lost (call again, with a later `after`), and `ConfigError` for a missing table,
+    column or permission, which it names. For an invalid query it is raised before the first row.
     """
 
     def __init__(self, url: str, selection: Selection | None = None) -> None:
@@ -45,11 +44,11 @@ class Database:
 
     @property
     def place(self) -> str:
-        """Where it is, for people, without user and password."""
+        """Host, port and database, without user and password."""
         return self._connection.place
 
     def close(self) -> None:
-        """Close the connection; it opens again when needed. Safe to call twice."""
+        """Close the connection; it is opened again on the next use. Safe to call twice."""
         self._connection.close()
 
     def __enter__(self) -> Database:
@@ -59,7 +58,7 @@ class Database:
         self.close()
 
     def check(self) -> Query:
-        """Connect, and find out the columns, once."""
+        """Connect and read the columns, on the first call only."""
         if self._query is None:
             self._query = Query(self.selection, self._columns())
         return self._query
@@ -81,7 +80,7 @@ class Database:
             raise
 
     def explained(self, error: BadEvent) -> BadEvent:
-        """Return `error` with the columns that a field it misses comes from, where we know them."""
+        """Return `error`; for a missing field, with the names of the columns it comes from."""
         columns = self.check().columns(error.message.partition(" ")[0])
         if error.reason != "missing_field" or not columns:
             return error
@@ -89,7 +88,7 @@ class Database:
         return BadEvent(error.reason, said)
 
     def count(self) -> int:
-        """Return how many posts are selected: one scan."""
+        """Return how many posts are selected. Scans the table once."""
         query = self.check()
         ((number,),) = self._all(query.count(), query.parameters())
         return int(number)
@@ -97,7 +96,7 @@ class Database:
     def part(self, size: int, after: str | None = None) -> Part:
         """Return the next `size` posts above `after`, in the order of their keys.
 
-        Looks only for the key at which the part ends. The last one is open, for posts that come.
+        Reads only the key at which the part ends. The last part is open, for posts added later.
         """
         query = self.check()
         rest = f"ORDER BY post.{query.key} OFFSET {size - 1} LIMIT 1"
@@ -107,13 +106,13 @@ class Database:
     def posts(self, part: Part = Part(), many: int = 1000) -> Iterator[Row]:  # noqa: B008 - immutable
         """Yield the selected posts of `part` (all of them), in the order of their keys.
 
-        Posts that are not there are yielded too if `part` names them, each with the error.
+        If `part` names ids, missing posts are yielded too, with an error.
         """
         for rows in self.batches(part, many):
             yield from rows
 
     def batches(self, part: Part, many: int = 1000) -> Iterator[list[Row]]:
-        """Yield what `posts` does, up to `many` at once and never none."""
+        """Yield the same as `posts`, in non-empty lists of up to `many`."""
         if part.ids is not None:
             for start in range(0, len(part.ids), many):
                 yield self._named(part.ids[start : start + many])
@@ -145,7 +144,7 @@ class Database:
                 yield [_row(*one) for one in found]
 
     def _apart(self, after: str | None, upto: str | None, many: int) -> list[Row]:
-        """Return the next rows where one of them cannot be computed, found by halving."""
+        """Return the next rows if one of them cannot be computed; it is found by halving."""
         query = self.check()
         rest = f"ORDER BY post.{query.key} LIMIT {many}"
         parameters = query.parameters(after=after, upto=upto)
@@ -180,7 +179,7 @@ class Database:
         for one, key in keys.items():
             error = BadEvent("not_found", "no post has this id")
             if key is None:
-                error = BadEvent("wrong_type", f"the id is no {kind}")
+                error = BadEvent("wrong_type", f"the id is not a {kind}")
             row = found.get(key or "")
             rows.append(Row(one, b"", error) if row is None else row._replace(id=one))
         return rows
@@ -199,15 +198,13 @@ def _are(columns: Sequence[str]) -> str:
 
 def _row(key: str, event: bytes | None) -> Row:
     if event is None:
-        said = (
-            "tg_channel_id is null: no row of channels fits the post's channel_id, or it has none"
-        )
+        said = "tg_channel_id is null: channels has no row for the channel_id, or a null"
         return Row(key, b"", BadEvent("missing_field", said))
     return Row(key, event)
 
 
 def _key(given: str, kind: str) -> str | None:
-    """Return an id as PostgreSQL writes it, None for what is none of its kind."""
+    """Return an id in PostgreSQL's form; None if it is not of this type."""
     try:
         if kind == "uuid":
             return str(UUID(given))

@@ -1,7 +1,7 @@
-"""The queries: what is selected, which columns there are, and one JSON object a row.
+"""The queries: the selection, the columns, and one JSON object for each row.
 
-A row leaves PostgreSQL as the JSON of an event in form (a), so that it is decoded and checked by
-the code that decodes the stream's.
+PostgreSQL returns each row as the JSON of an event in form (a), so the code that decodes the stream
+also decodes and validates rows.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _INTEGER = "int2 int4 int8 numeric"
 _TIME = "timestamptz timestamp int4 int8 numeric float4 float8 text varchar"
 _PEER = "jsonb json text varchar int8 numeric"
 
-# Field of the event: the types that its column may have, and the columns it may come from; of
-# several the first that is not null.
+# For each field of the event: the allowed types of its column, and the names of the column. Of
+# several columns, the first value that is not null is used.
 _FIELDS = {
     "post_id": (_TEXT, "post_id id"),
     "channel_id": (_TEXT, "channel_id"),
@@ -30,7 +30,7 @@ _FIELDS = {
     "telegram_message_id": (_INTEGER, "telegram_message_id tg_message_id"),
     "occurred_at": (_TIME, "occurred_at updated_at posted_at"),
     "posted_at": (_TIME, "posted_at"),
-    # Also where the graph keeps no texts: a version is made of all values, and has to be the same.
+    # Also if the graph stores no texts: a version depends on all values, and must be the same.
     "text": (_TEXT, "text"),
     "content_hash": (_TEXT, "content_hash"),
     "telegram_post_url": (_TEXT, "telegram_post_url"),
@@ -57,7 +57,7 @@ _USUAL = tuple(
     for name in _FIELDS
     if name.startswith(("posted_at", "forward_from", "forward_date", "reply", "thread"))
 )
-# A semicolon, with comments after it. One with a quote may be the end of a literal: it stays.
+# A semicolon with comments after it. With a quote after it, it may be inside a literal: it stays.
 _END = re.compile(r"(?:;(?:\s|--[^\n'\"$]*(?:\n|$))*)+$")
 _KEYS = {"uuid": "uuid", "int2": "int8", "int4": "int8", "int8": "int8"} | dict.fromkeys(
     ("text", "varchar"), "text"
@@ -66,16 +66,17 @@ _KEYS = {"uuid": "uuid", "int2": "int8", "int4": "int8", "int8": "int8"} | dict.
 
 @dataclass(frozen=True)
 class Selection:
-    """Which posts, and what their nulls say.
+    """Which posts are read, and what their nulls mean.
 
     Args:
-        sql: a query of one's own, see docs/backfill.md; None: the usual schema's.
-        linked: only posts with a forward or a reply in the usual schema.
-        since: only posts whose event is of this time (with a zone) or later.
-        channels: only posts of these chats: marked Telegram ids, or values of channel_id.
-        tenant: tenant_id of rows that have none.
-        nulls_clear: an event speaks for every facet that has a column, and all null clears it.
-        file: where `sql` was read, for messages.
+        sql: a custom query, see docs/backfill.md; None: posts.sql.
+        linked: only posts with a forward or a reply; for posts.sql only.
+        since: only posts whose event has this time (with a zone) or a later one.
+        channels: only posts of these chats: marked ids of Telegram, or values of channel_id.
+        tenant: tenant_id for rows without one.
+        nulls_clear: an event contains every facet that has a column; if all its columns are null,
+            the facet is cleared.
+        file: the file of `sql`, for messages.
     """
 
     sql: str | None = None
@@ -88,10 +89,10 @@ class Selection:
 
 
 class Query:
-    """The statements of a selection, over a source whose columns and types are known."""
+    """The SQL statements of a selection, for the columns and types of its source."""
 
     def __init__(self, selection: Selection, columns: list[tuple[str, str]]) -> None:
-        """Check the columns, (name, type) as PostgreSQL tells them; raises ConfigError."""
+        """Check the columns, (name, type) as PostgreSQL reports them; raises ConfigError."""
         self._selection = selection
         types = dict(columns)
         twice = {name for name in types if [n for n, _ in columns].count(name) > 1}
@@ -124,7 +125,7 @@ class Query:
         self._channel_type = _KEYS.get(types["channel_id"])
 
     def columns(self, field: str) -> list[str]:
-        """Return the columns that there are for a field of the event."""
+        """Return the existing columns for a field of the event."""
         return self._sources.get(field, [])
 
     def _value(self, name: str) -> str:
@@ -134,9 +135,9 @@ class Query:
         return columns[0] if len(columns) == 1 else f"coalesce({', '.join(columns)})"
 
     def rows(self, where: str, rest: str = "") -> str:
-        """Return the query of (key, event) whose rows fulfil `where`; event null: without a chat.
+        """Return the query of (key, event) for the condition `where`; event is null without a chat.
 
-        Takes the parameter `tenant` and those of `where`.
+        It has the parameter `tenant` and those of `where`.
         """
         values = {name: self._value(name) for name in self._sources}
         held = values.get("tenant_id")
@@ -155,7 +156,7 @@ class Query:
         )
 
     def keys(self, where: str, rest: str = "") -> str:
-        """Return the query of the keys whose rows fulfil `where`."""
+        """Return the query of the keys for the condition `where`."""
         return f"SELECT post.{self.key}::text FROM {embedded(self._selection)} WHERE {where} {rest}"
 
     def count(self) -> str:
@@ -165,7 +166,7 @@ class Query:
     def selected(self, after: str | None = None, upto: str | None = None) -> str:
         """Return the condition of the selection, of keys above `after` and up to `upto`.
 
-        It has a parameter in any case where the source is a query of one's own: see `embedded`.
+        It always has a parameter, see `embedded`.
         """
         chosen = self._selection
         terms = []
@@ -184,7 +185,7 @@ class Query:
         return " AND ".join(terms) or "%(every)s"
 
     def _of_channels(self) -> str:
-        """Return the condition of the chats, in the columns' own types, so that an index serves."""
+        """Return the condition of the chats, in the columns' types, so that an index is used."""
         chats, others = self._channels()
         terms = ["post.tg_channel_id = ANY(%(chats)s::int8[])"] if chats else []
         if others and self._channel_type is None:
@@ -194,7 +195,7 @@ class Query:
         return f"({' OR '.join(terms)})"
 
     def _channels(self) -> tuple[list[str], list[str]]:
-        """Return which of the chats may be Telegram's ids, and which values of channel_id."""
+        """Return which of the chats are Telegram's ids, and which are values of channel_id."""
         given = self._selection.channels
         chats = [one for one in given if re.fullmatch(r"-?[0-9]{1,18}", one)]
         if self._channel_type == "int8":
@@ -212,8 +213,8 @@ class Query:
 def embedded(selection: Selection) -> str:
     """Return the source as a table expression named `post`, for a query with parameters.
 
-    It has to have one at least: without, several statements in one text would be executed, and the
-    first of them could end the transaction that only reads.
+    At least one parameter is required: without, PostgreSQL would execute several statements in one
+    text, and the first of them could end the read-only transaction.
     """
     text = selection.sql or (resources.files(__package__) / "posts.sql").read_text("utf-8")
     text = _END.sub("", text).replace("%", "%%")

@@ -1,7 +1,7 @@
 """Real servers started from wheels and jars, for the demo, the tests and the bench.
 
-Each listens on 127.0.0.1 only and ends with the process that started it, however that one ends.
-Nothing is imported from the optional packages until a server is started.
+Each listens on 127.0.0.1 only, and exits with the process that started it, however that exits. The
+optional packages are imported when a server is started.
 """
 
 from __future__ import annotations

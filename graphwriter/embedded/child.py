@@ -1,9 +1,10 @@
-"""The child process that holds a server and ends it. A script of its own: it imports no neighbour.
+"""The child process that runs a server and stops it. It is a script, and imports no other module.
 
-It reads one line of JSON, the order, from the pipe on its standard input; starts the server; writes
-the server's process id to its standard output; and waits for the first of: the server's end, the
-pipe's end, the parent's end, SIGTERM. A native server is a child of this one, and killed by the
-kernel should this one be killed; Neo4j runs in a Java virtual machine inside this process.
+It reads one line of JSON, the order, from the pipe on its standard input, starts the server, and
+writes the server's process id to its standard output. Then it waits until the server exits, the
+pipe is closed, the parent exits, or SIGTERM arrives. A native server is a child of this process,
+and the kernel kills it if this process is killed. Neo4j runs in a Java virtual machine inside this
+process.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ import time
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
-IN_USE = 75  # exit code that the parent tells from a server's own
-LOOK = 0.25  # seconds between looks at the parent and the server
-LOCKED = 20.0  # seconds that a server left by a killed parent may still take to stop
+IN_USE = 75  # exit code: the data is locked by another server
+LOOK = 0.25  # seconds between two checks of the parent and the server
+LOCKED = 20.0  # seconds to wait for the server of a killed parent to stop
 
 stopping = False
 
@@ -33,7 +34,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     report = os.dup(1)
-    os.dup2(2, 1)  # what a server prints belongs in the log
+    os.dup2(2, 1)  # the server's output goes to the log
     order = read_order()
     lock = os.open(order["lock"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     if not locked(lock):
@@ -43,34 +44,34 @@ def main() -> int:
 
 
 def stop(_signal: int, _frame: object) -> None:
-    """Handle a signal: set the flag, and nothing else."""
+    """Handle a signal: only set the flag."""
     global stopping
     stopping = True
 
 
 def told_to_stop(parent: int) -> bool:
-    """Block on the pipe for a moment, and return whether it is time to end.
+    """Block on the pipe for up to `LOOK` seconds, and return whether to stop.
 
-    The parent's id is looked at too: a fork of the parent may hold the pipe open after its end.
+    The parent's id is checked too: a fork of the parent may keep the pipe open after it exited.
     """
     ready, _, _ = select.select([0], [], [], LOOK)
     return stopping or bool(ready and not os.read(0, 4096)) or os.getppid() != parent
 
 
 def read_order() -> dict[str, Any]:
-    """Read the order up to its line feed, and not a byte further: select must see what follows."""
+    """Read the order up to its line feed, and no byte more: select must see what follows."""
     line = bytearray()
     while not line.endswith(b"\n"):
         piece = os.read(0, 65536)
         if not piece:
-            raise SystemExit(1)  # the parent is gone already
+            raise SystemExit(1)  # the parent has exited
         line += piece
     order: dict[str, Any] = json.loads(line)
     return order
 
 
 def locked(lock: int) -> bool:
-    """Take the lock of the data directory, waiting for a server that is still stopping."""
+    """Lock the data directory; wait for another server that is still stopping."""
     deadline = time.monotonic() + LOCKED
     while time.monotonic() < deadline:
         try:
@@ -83,11 +84,11 @@ def locked(lock: int) -> bool:
 
 
 def run_native(order: dict[str, Any], report: int) -> int:
-    """Run `command` as `user`, and end it with `signal`, or with SIGKILL after `grace` seconds."""
+    """Run `command` as `user`; stop it with `signal`, and with SIGKILL after `grace` seconds."""
     libc = ctypes.CDLL(None)
     myself = os.getpid()
 
-    def die_with_me() -> None:  # runs after the change of user, which would clear it
+    def die_with_me() -> None:  # after the change of user, which would clear this setting
         if sys.platform == "linux":
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != myself:
@@ -113,7 +114,7 @@ def run_native(order: dict[str, Any], report: int) -> int:
 
 
 def run_java(order: dict[str, Any], report: int) -> int:
-    """Run Neo4j of `home` and `conf`, and end the process by force after `grace` seconds."""
+    """Run Neo4j with `home` and `conf`; if it does not stop in `grace` seconds, exit."""
     up = threading.Event()
     threading.Thread(target=leave_early, args=(order["parent"], up), daemon=True).start()
 
@@ -133,11 +134,11 @@ def run_java(order: dict[str, Any], report: int) -> int:
     force.daemon = True
     force.start()
     neo4j.shutdown()
-    os._exit(0)  # whatever threads are left have nothing to save
+    os._exit(0)  # the remaining threads have nothing to save
 
 
 def leave_early(parent: int, up: threading.Event) -> None:
-    """End the process when told to before Neo4j is up: there is nothing to save yet."""
+    """Exit if told to stop before Neo4j has started: there is nothing to save yet."""
     while not up.is_set():
         if told_to_stop(parent):
             os._exit(1)

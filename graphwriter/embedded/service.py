@@ -1,8 +1,8 @@
-"""What the embedded servers have in common: a port, a child process, its log and its end.
+"""The common part of the embedded servers: port, child process, log, start and stop.
 
-The child reads a pipe that only this process holds. When the pipe closes, because of `stop()` or
-because this process is gone, the child stops its server and leaves. A session of its own keeps
-Ctrl-C in a terminal away from it.
+The child reads a pipe that only this process has open. When the pipe is closed, by `stop()` or
+because this process has exited, the child stops its server and exits. It runs in its own session,
+so that Ctrl-C in a terminal does not reach it.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
     from types import ModuleType, TracebackType
 
 HOST = "127.0.0.1"
-_TAIL = 6  # lines of a log that are quoted when a start fails
-_KILLED = 10.0  # seconds for the kernel to clear away a killed server
+_TAIL = 6  # lines of the log that are shown if a start fails
+_KILLED = 10.0  # seconds until a killed server's port is free
 
 
 class Service(ABC):
     """One server on this machine, with its data in `data` and listening on `port` of 127.0.0.1.
 
-    The constructor only stores. `start()` may be called again after `stop()` or `kill()`: same
-    data, same port. Without a `port` the first `start()` picks the one that this data had the last
-    time, so that clients find it again, or a free one.
+    The constructor only stores its arguments. `start()` may be called again after `stop()` or
+    `kill()`, with the same data and port. Without a `port`, the first `start()` takes the port that
+    this data was last served on, if it is free, so that clients find it again.
     """
 
     name: ClassVar[str]
-    patience: ClassVar[float]  # seconds a start may take
-    grace: ClassVar[float]  # seconds a server gets to stop in good order
+    patience: ClassVar[float]  # longest time of a start, in seconds
+    grace: ClassVar[float]  # seconds for a clean stop, before it is killed
 
     def __init__(self, *, data: Path, port: int | None = None) -> None:
         self.data = data
@@ -59,28 +59,28 @@ class Service(ABC):
 
     @abstractmethod
     def _launch(self, deadline: float) -> None:
-        """Start the child and block until the server answers, or until `deadline` (monotonic)."""
+        """Start the child, and block until the server answers, or until `deadline` (monotonic)."""
 
     @property
     def log(self) -> Path:
-        """The file that takes whatever the server prints, over all starts."""
+        """The file with the server's output of all starts."""
         return self.data / f"{self.name.lower()}.log"
 
     @property
     def running(self) -> bool:
-        """Whether the server's process is there. Says nothing about whether it answers."""
+        """Whether the server's process is running, not whether it answers."""
         return self._child is not None and self._child.poll() is None
 
     @property
     def pid(self) -> int:
-        """The process id of the server itself. Raises Unavailable when it is not running."""
+        """The process id of the server itself. Raises Unavailable if it is not running."""
         if not self.running:
             raise Unavailable(f"{self.name} is not running: call start() first")
         return self._pid
 
     @property
     def address(self) -> str:
-        """Return `127.0.0.1:port`. Raises Unavailable while there is no port."""
+        """Return `127.0.0.1:port`. Raises Unavailable before there is a port."""
         if self.port is None:
             raise Unavailable(f"{self.name} has no port yet: call start() first")
         return f"{HOST}:{self.port}"
@@ -88,10 +88,10 @@ class Service(ABC):
     def start(self) -> Self:
         """Start the server and block until it answers, for at most `patience` seconds.
 
-        Does nothing when it is running.
+        Does nothing if it is running.
 
         Raises:
-            Unavailable: it did not come up, with the end of its log. Nothing is left running.
+            Unavailable: it did not start, with the end of its log. No process is left.
             NameTaken: another server uses this data.
         """
         if self.running:
@@ -103,8 +103,8 @@ class Service(ABC):
             self.port = self._last_port() or free_port()
         elif not can_bind(self.port):
             raise Unavailable(
-                f"{self.name} cannot listen on port {self.port}: another process does;"
-                " stop that one or choose another port"
+                f"{self.name} cannot listen on port {self.port}: another process uses it;"
+                " stop that process, or choose another port"
             )
         try:
             self._launch(time.monotonic() + self.patience)
@@ -127,7 +127,7 @@ class Service(ABC):
         return port if 0 < port < 65536 and can_bind(port) else None
 
     def stop(self) -> None:
-        """Stop the server in good order, killing it after `grace` seconds. Idempotent."""
+        """Stop the server cleanly; kill it after `grace` seconds. Idempotent."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -138,7 +138,7 @@ class Service(ABC):
             self._kill(child)
 
     def kill(self) -> None:
-        """Kill the server at once, as a crash or the out-of-memory killer would. Idempotent."""
+        """Kill the server immediately, as the out-of-memory killer would. Idempotent."""
         child, self._child = self._child, None
         if child is not None:
             self._kill(child)
@@ -157,13 +157,13 @@ class Service(ABC):
 
     def _kill(self, child: subprocess.Popen[bytes]) -> None:
         if self._pid and child.poll() is None:
-            # The server first, so that the child reaps it: where nothing else does, PostgreSQL
-            # finds its old self among the dead and will not start again.
+            # The server first, so that the child reaps it: while its zombie exists, PostgreSQL
+            # does not start again.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(1)
-        if child.poll() is None:  # not reaped yet, so the group is still ours
+        if child.poll() is None:  # not reaped yet, so the group id is not reused
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         deadline = time.monotonic() + _KILLED
@@ -171,9 +171,9 @@ class Service(ABC):
             time.sleep(0.02)
 
     def _spawn(self, order: dict[str, Any]) -> None:
-        """Start child.py and hand it `order`.
+        """Start child.py and send it `order`.
 
-        It runs with -P, because modules beside it are named like the packages it imports.
+        With -P, because files beside it have the names of packages that it imports.
         """
         with self.log.open("ab") as log:
             child = subprocess.Popen(
@@ -187,12 +187,12 @@ class Service(ABC):
         assert child.stdin is not None
         common = {"parent": os.getpid(), "lock": str(self.data / "lock"), "grace": self.grace}
         line = json.dumps({**common, **order}).encode() + b"\n"
-        with contextlib.suppress(BrokenPipeError):  # the child is gone: _report says so
+        with contextlib.suppress(BrokenPipeError):  # the child has exited: _report raises
             child.stdin.write(line)
             child.stdin.flush()
 
     def _report(self, deadline: float) -> None:
-        """Block until the child says that it is under way; the line it writes is the pid."""
+        """Block until the child writes a line with the server's pid."""
         child = self._child
         assert child is not None
         assert child.stdout is not None
@@ -202,17 +202,17 @@ class Service(ABC):
         if not line.strip().isdigit():
             if ready and child.wait(_KILLED) == IN_USE:
                 raise NameTaken(
-                    f"{self.name}'s data in {self.data} is in use by another server: stop that "
-                    "one, or choose another directory (--data)"
+                    f"{self.name}'s data in {self.data} is in use by another server: stop it, "
+                    "or choose another directory (--data)"
                 )
-            raise self._failure("ended at once" if ready else "did not come up in time")
+            raise self._failure("exited immediately" if ready else "did not start in time")
         self._pid = int(line)
 
     def _await(self, deadline: float, answers: Any) -> None:
-        """Block until `answers()` is true. Raises Unavailable when the server ends or is late."""
+        """Block until `answers()` is true. Raises Unavailable if the server exits or is late."""
         while not answers():
             if not self.running:
-                raise self._failure("ended while it was starting")
+                raise self._failure("exited during its start")
             if time.monotonic() > deadline:
                 raise self._failure("did not answer in time")
             time.sleep(0.02)
@@ -241,7 +241,7 @@ def tail(log: Path) -> str:
 
 
 def can_bind(port: int) -> bool:
-    """Return whether nobody listens on this port of 127.0.0.1."""
+    """Return whether this port of 127.0.0.1 is free."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -252,21 +252,21 @@ def can_bind(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, below the range that outgoing connections take.
+    """Return a free port below the range of outgoing connections.
 
-    Inside that range a client that keeps trying a stopped server can end up connected to itself,
-    and the server cannot have its port back.
+    Inside that range, a client that retries a stopped server can connect to itself, and then the
+    server cannot use its port again.
     """
     chosen = random.SystemRandom()
     for _ in range(1000):
         port = chosen.randrange(20_000, 32_000)
         if can_bind(port):
             return port
-    raise Unavailable("no free port from 20000 to 31999 on 127.0.0.1: close something")
+    raise Unavailable("no free port from 20000 to 31999 on 127.0.0.1: stop other programs")
 
 
 def needs(module: str) -> ModuleType:
-    """Import a package of the optional extra. Raises Unavailable naming how to install it."""
+    """Import a package of the optional extra. Raises Unavailable, with how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

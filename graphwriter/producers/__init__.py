@@ -1,7 +1,11 @@
-"""Where events come from: an export, a dump, Telegram, a file of lines, a made-up stream.
+"""Sources of events: a Telegram Desktop export, a Telethon dump, Telegram, JSON lines, the demo.
 
-Another service publishes its own with `EventPublisher`; `prepare_parsed_event` makes an event of a
-Telethon message. Both are imported when asked for: reading a file needs no driver.
+Another service publishes its own events with `EventPublisher`; `prepare_parsed_event` converts a
+Telethon message. Both are imported on first use: reading a file needs no driver.
+
+To add an import format, write a file here with a function `events(path, *, tenant, rejected,
+counts)` that yields events of form (a), as `desktop.py` does: `JsonFile` reads large JSON files,
+`identity` makes the required fields. Then add a command beside `desktop` in cli/imports.py.
 """
 
 from __future__ import annotations

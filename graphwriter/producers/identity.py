@@ -1,6 +1,6 @@
-"""Who a post is to the graph, where its source knows Telegram's ids only.
+"""The required fields of an event whose source has only Telegram's ids.
 
-The ids are made from the address, so that every source of ours gives one message the same ones.
+The ids are derived from the address, so every source gives the same ids to the same message.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from graphwriter.events.telegram import Peer
 
 
 def identity(tenant: str, chat: int, message: int, occurred_at: str) -> dict[str, Any]:
-    """Return the fields that every event needs, of the chat with the marked id `chat`."""
+    """Return the required fields of an event; `chat` is a marked id."""
     address = f"{chat}:{message}"
     return {
         "schema_version": "v1",
@@ -28,7 +28,7 @@ def identity(tenant: str, chat: int, message: int, occurred_at: str) -> dict[str
 
 
 def wired(peer: Peer | None) -> dict[str, int] | None:
-    """Return a peer as events give it."""
+    """Return a peer in the form of an event's field."""
     return None if peer is None else {f"{peer.kind}_id": peer.id}
 
 

@@ -1,8 +1,7 @@
 """A JSON file of any size, read value by value in the memory of one value.
 
-It goes by brackets and strings only and leaves the decoding of a value to the caller, who does it
-within `decoding`. So one value that is no JSON costs that value and not the file, and nesting of
-any depth costs nothing.
+It looks at brackets and strings only. The caller decodes each value, within `decoding`. So one
+invalid value does not stop the file, and values may be nested to any depth.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ import msgspec
 from graphwriter.errors import BadEvent, ConfigError
 from graphwriter.events.wire import plain, refusal
 
-CHUNK = 1 << 18  # bytes a read: enough that the cost of a read vanishes
+CHUNK = 1 << 18  # bytes of one read: large enough that the cost of the call does not count
 VALUE_LIMIT = 1 << 24  # bytes of one value; a Telegram message is far below 1 MiB
 
-_GAP = re.compile(rb"[\s,:]*+")  # commas and colons say nothing that the brackets do not
+_GAP = re.compile(rb"[\s,:]*+")  # commas and colons add nothing to the brackets
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _SCALAR = re.compile(rb'[^\s,:"{}\[\]]++(?=[\s,:"{}\[\]])')
 # Up to and with the next bracket outside of strings. A string cut off by the end of the window
@@ -31,11 +30,11 @@ _BRACKET = re.compile(
 )
 
 
-Rejected = Callable[[str, BadEvent], None]  # told the place and the error of a value left out
+Rejected = Callable[[str, BadEvent], None]  # gets the place and the error of a rejected value
 
 
 def raised(place: str, error: BadEvent) -> None:
-    """Leave nothing out: raise the error, with its place."""
+    """Raise the error, with its place: nothing is left out."""
     raise BadEvent(error.reason, f"{place}: {error.message}") from None
 
 
@@ -53,27 +52,27 @@ def opened(path: Path) -> Iterator[JsonFile]:
 class JsonFile:
     """A pull reader over an open binary file; `name` is what its errors call the file.
 
-    Every method may block on reading the file and raises ConfigError, naming file and byte, where
-    the file ends too early, cannot be read, or holds a bracket where none can be.
+    Every method may block on reading the file and raises ConfigError, which names file and byte, if
+    the file is truncated, cannot be read, or has a bracket in a wrong place.
     """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.name = name
         self._file = file
         self._window = b""
-        self._at = 0  # where in the window the next value begins
+        self._at = 0  # where in the window the next value starts
         self._passed = 0  # bytes of the file before the window
         if self.kind() and self._window.startswith(b"\xef\xbb\xbf"):
             self._at = max(self._at, 3)  # a byte order mark, left by editors on Windows
 
     @property
     def place(self) -> str:
-        """File and byte where the next value begins, for an error message."""
+        """File and byte where the next value starts, for an error message."""
         self.kind()
         return f"{self.name}, byte {self._passed + self._at}"
 
     def error(self, problem: str) -> ConfigError:
-        """Return, not raise, the error that `problem` is met here."""
+        """Return the error of a `problem` at this place; the caller raises it."""
         return ConfigError(f"{self.name}, byte {self._passed + self._at}: {problem}")
 
     def kind(self) -> str:
@@ -87,7 +86,7 @@ class JsonFile:
                 return ""
 
     def members(self) -> Iterator[str]:
-        """Yield the keys of the object that comes next; the caller takes each value in turn."""
+        """Yield the keys of the next object; the caller takes each value before the next key."""
         self._enter("{")
         while self.kind() != "}":
             if self.kind() != '"':
@@ -105,14 +104,14 @@ class JsonFile:
         self._at += 1
 
     def value(self) -> bytes:
-        """Return the bytes of the next value, which may still be no JSON inside."""
+        """Return the bytes of the next value, which may be invalid JSON inside."""
         end = self._end(keep=True)
         value = self._window[self._at : end]
         self._at = end
         return value
 
     def skip(self) -> None:
-        """Pass over the next value without holding it; only a text has to fit into the limit."""
+        """Skip the next value without storing it; only a string has to fit into the limit."""
         self._at = self._end(keep=False)
 
     def _enter(self, bracket: str) -> None:
@@ -123,7 +122,7 @@ class JsonFile:
     def _unexpected(self, wanted: str) -> ConfigError:
         found = self.kind()
         if not found:
-            return self.error("the file ends in the middle; everything before was read")
+            return self.error("the file is truncated here; everything before was read")
         return self.error(f"expected {wanted}, found {found!r}")
 
     def _end(self, *, keep: bool) -> int:
@@ -141,7 +140,7 @@ class JsonFile:
                     self._at = at
                 at -= self._at
                 if not self._more():
-                    raise self.error("the file ends in the middle; everything before was read")
+                    raise self.error("the file is truncated here; everything before was read")
                 continue
             at = found.end()
             if nested:
@@ -150,9 +149,9 @@ class JsonFile:
                 return at
 
     def _more(self) -> bool:
-        """Let go of what was passed and read on; false at the end of the file."""
+        """Drop what was read from the window, and read more; False at the end of the file."""
         if len(self._window) - self._at > VALUE_LIMIT:
-            raise self.error(f"one value of more than {VALUE_LIMIT >> 20} MiB")
+            raise self.error(f"one value is longer than {VALUE_LIMIT >> 20} MiB")
         try:
             chunk = self._file.read(CHUNK)
         except OSError as error:
@@ -164,16 +163,16 @@ class JsonFile:
 
 
 @contextmanager
-def decoding(raw: bytes, mended: Callable[[bytes], bytes] = bytes) -> Iterator[None]:
+def decoding(raw: bytes, repaired: Callable[[bytes], bytes] = bytes) -> Iterator[None]:
     """Turn msgspec's errors about the message `raw` into BadEvents that name field and value."""
     try:
         yield
     except UnicodeDecodeError:
-        raise BadEvent("bad_utf8", "a text of the message is not UTF-8") from None
+        raise BadEvent("bad_utf8", "the message contains text that is not UTF-8") from None
     except RecursionError:
-        raise BadEvent("too_deep", "the JSON is nested too deep to be a message") from None
+        raise BadEvent("too_deep", "the JSON is nested too deeply for a message") from None
     except msgspec.ValidationError as error:
-        raise refusal(error, _untyped(mended(raw))) from None
+        raise refusal(error, _untyped(repaired(raw))) from None
     except msgspec.DecodeError as error:
         raise BadEvent("not_json", plain(error)) from None
 
@@ -182,5 +181,5 @@ def _untyped(raw: bytes) -> dict[str, Any]:
     try:
         values = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}  # it is wrong in more than one way
+        return {}  # it has more than one error
     return values if isinstance(values, dict) else {}

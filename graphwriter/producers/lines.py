@@ -1,4 +1,4 @@
-"""Events that are ready already: a file of JSON lines, plain or gzipped, or standard input."""
+"""Events as JSON lines: a file, plain or gzipped, or standard input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import orjson
 
 from graphwriter.errors import ConfigError
 
-LINE_LIMIT = 1 << 24  # bytes; sixteen times what a worker takes, so a longer line is no event
+LINE_LIMIT = 1 << 24  # bytes; 16 times the limit of a worker, so a longer line cannot be an event
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 
@@ -27,13 +27,13 @@ def events(path: Path | str) -> Iterator[bytes]:
 def numbered(path: Path | str) -> Iterator[tuple[int, bytes]]:
     """Yield number and text of each line of the file at `path` ("-": standard input).
 
-    The text comes without the white space around it. The lines are not looked into: what is no
-    event becomes a dead letter with its reason, which is better than a line that was left out here.
-    Only blank ones are passed over. A gzipped file is told by its first bytes, not by its name.
-    Holds one line at a time; blocks where reading does.
+    White space around a line is removed, and blank lines are skipped. The lines are not decoded: a
+    line that is not an event becomes a dead letter with its reason. A gzipped file is recognized by
+    its first bytes, not by its name. One line is in memory at a time; blocks while reading does.
 
     Raises:
-        ConfigError: the file is missing, a directory, cut off, damaged, or has a line of more than
+        ConfigError: the file is missing, a directory, truncated, damaged, or has a line of more
+        than
             `LINE_LIMIT` bytes (most likely JSON that is not one event a line). The error names file
             and line; everything before has been yielded.
     """
@@ -43,16 +43,16 @@ def numbered(path: Path | str) -> Iterator[tuple[int, bytes]]:
         with _opened(path) as file:
             while line := file.readline(LINE_LIMIT + 1):
                 if len(line) > LINE_LIMIT:
-                    raise _error(name, read, f"more than {LINE_LIMIT} bytes, no event is so long")
+                    raise _error(name, read, f"longer than {LINE_LIMIT} bytes, the limit of a line")
                 if read == 0:
                     if line.startswith(_GZIP):
-                        raise _error(name, read, "gzipped; only a file may be, and only once")
+                        raise _error(name, read, "gzipped: only a file may be, and only once")
                     line = line.removeprefix(_BOM)
                 read += 1
                 if line := line.strip():
                     yield read, line
     except EOFError:
-        raise _error(name, read, "the gzip file is cut off") from None
+        raise _error(name, read, "the gzip file is truncated") from None
     except (zlib.error, gzip.BadGzipFile) as error:
         raise _error(name, read, f"the gzip file is damaged: {error}") from None
     except OSError as error:
@@ -61,15 +61,15 @@ def numbered(path: Path | str) -> Iterator[tuple[int, bytes]]:
 
 
 def check_first(line: bytes, name: str) -> None:
-    """Raise ConfigError where the first line of the file `name` is that of another kind of file."""
+    """Raise ConfigError if the first line of the file `name` is not an event."""
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
         value = None
-    # An export without line feeds is an object on one line, too, and so is Telethon's message.
+    # An export without line feeds is also an object on one line, and so is a Telethon message.
     if not isinstance(value, dict) or value.keys() & {"messages", "chats", "_"}:
         raise ConfigError(
-            f"{name}: its first line is no event, which is a JSON object on one line; a "
+            f"{name}: its first line is not an event (a JSON object on one line); a "
             "Telegram Desktop export goes through `graphwriter import desktop`, a Telethon dump "
             "through `graphwriter import telethon`"
         )

@@ -46,7 +46,7 @@ class EventPublisher:
             patience: seconds to wait for a server that does not answer, before `Unavailable`.
             maxlen: number of entries above which those are removed that every consumer group has
                 acknowledged. All other entries stay, however long the stream gets; without a group
-                all stay. None never trims. It needs the rights of an operator.
+                nothing is removed. None never trims. It needs the permissions of an operator.
 
         Raises:
             ConfigError: the URL is invalid, or a number is not positive.
@@ -69,7 +69,7 @@ class EventPublisher:
         Blocks when the buffer is full, see `flush`.
 
         Raises:
-            BadEvent: it does not fit into an entry. The event itself is checked by the worker.
+            BadEvent: it cannot be stored in an entry. The worker validates the event itself.
             Unavailable, ConfigError: as `flush`. The event was not buffered: publish it again.
         """
         fields = _fields(event)

@@ -132,7 +132,7 @@ def test_columns_that_may_be_missing_are_found_out(url: str) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("DROP TABLE posts", r'relation "posts" does not exist; docs/backfill\.md'),
+        ("DROP TABLE posts", r'relation "posts" does not exist; see docs/backfill\.md'),
         ("ALTER TABLE posts DROP forward_date", "posts, .* lacks the column forward_date"),
         ("ALTER TABLE posts DROP posted_at", "posts, .* lacks the column posted_at"),
         (
@@ -239,7 +239,7 @@ def test_a_row_without_a_chat_says_so(url: str) -> None:
     with Database(url) as database:
         errors = {row.id: row.error for row in database.posts() if row.error}
     assert sorted(errors) == of(lambda row: row["channel_id"].int == 3)
-    assert "no row of channels" in str(next(iter(errors.values())))
+    assert "no row for the channel_id" in str(next(iter(errors.values())))
 
 
 @pytest.mark.parametrize("kind", ["bigint", "text"])

@@ -131,7 +131,7 @@ def test_a_failed_start_quotes_the_log_and_leaves_nothing(data: Path) -> None:
 
 def test_two_servers_never_share_data(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Valkey, "patience", 1.0)
-    with started(Valkey(data=data)), pytest.raises(Unavailable, match="did not come up in time"):
+    with started(Valkey(data=data)), pytest.raises(Unavailable, match="did not start in time"):
         Valkey(data=data).start()
 
 
@@ -192,7 +192,7 @@ def test_postgres_says_which_folder_nobody_may_enter(tmp_path: Path) -> None:
         pytest.skip("only root has to give PostgreSQL another account")
     tmp_path.chmod(0o700)
 
-    with pytest.raises(Unavailable, match="nobody may not enter"):
+    with pytest.raises(Unavailable, match="nobody has no access to"):
         Postgres(data=tmp_path / "data").start()
 
 

@@ -29,7 +29,7 @@ from graphwriter.producers import desktop, lines  # noqa: E402
 from graphwriter.producers.demo import demo  # noqa: E402
 from graphwriter.producers.demo.entries import form_a  # noqa: E402
 from graphwriter.producers.telethon import dump  # noqa: E402
-from graphwriter.producers.telethon.positions import Positions  # noqa: E402
+from graphwriter.producers.telethon.session import Positions  # noqa: E402
 
 NOW = 1_800_000_000_000
 FILES_EVERY = 200  # one case in so many is a whole file: it takes as much longer

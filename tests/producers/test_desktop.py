@@ -453,14 +453,14 @@ HINT = (
     [
         (b"", " is empty"),
         (b" \n ", " is empty"),
-        (b"<html></html>", " is no Telegram export; " + HINT),
-        (b"[1, 2]", " is no Telegram export; " + HINT),
-        (b"\x1f\x8b\x08\x00", " is no Telegram export; " + HINT),
-        (b'"text"', " is no Telegram export; " + HINT),
-        (b"{}", " is no Telegram export with chats: it has no messages; " + HINT),
+        (b"<html></html>", " is not a Telegram export; " + HINT),
+        (b"[1, 2]", " is not a Telegram export; " + HINT),
+        (b"\x1f\x8b\x08\x00", " is not a Telegram export; " + HINT),
+        (b'"text"', " is not a Telegram export; " + HINT),
+        (b"{}", " is not a Telegram export with chats: it has no messages; " + HINT),
         (
             b'{"messages": {}, "chats": []}',
-            " is no Telegram export with chats: it has no messages; " + HINT,
+            " is not a Telegram export with chats: it has no messages; " + HINT,
         ),
         (b'{"a": 1]', ", byte 7: expected a key or }, found ']'"),
         (b'{"a": }', ", byte 6: expected a value, found '}'"),
@@ -490,7 +490,7 @@ def test_a_cut_anywhere_keeps_what_was_before_it(tmp_path: Path) -> None:
         read = Read(desktop.events, path)
 
         assert sum(end <= cut for end in ends) == len(read.events)
-        assert str(read.error).endswith("the file ends in the middle; everything before was read")
+        assert str(read.error).endswith("the file is truncated here; everything before was read")
         assert read.rejected == []
 
 
@@ -504,15 +504,19 @@ def test_what_follows_an_export_is_told(export: Any) -> None:
     read = export(json.dumps({**CHANNEL, "messages": [post(1)]}).encode() + b"{}")
 
     assert len(read.events) == 1
-    assert str(read.error).endswith("something follows the end of the export")
+    assert str(read.error).endswith("there is more data after the end of the export")
 
 
 def test_a_malformed_message_costs_only_itself_and_is_named(export: Any, tmp_path: Path) -> None:
     bad = [
         (b'{"id": "1", "type": "message"}', "wrong_type", "id is '1', expected int, got str"),
         (b'{"type": "message"}', "missing_field", "id is required and missing"),
-        (b'{"id": 1, "type": "poem"}', "wrong_type", "type is 'poem', no kind of message"),
-        (b'{"id": 1, "text": ["\xff"]}', "bad_utf8", "a text of the message is not UTF-8"),
+        (
+            b'{"id": 1, "type": "poem"}',
+            "wrong_type",
+            "type is 'poem', expected message, service or unsupported",
+        ),
+        (b'{"id": 1, "text": ["\xff"]}', "bad_utf8", "the message contains text that is not UTF-8"),
         (b'{"id": 1, "text": "\\q"}', "not_json", "JSON is malformed"),
         (b'{"id": 1 "type": "message"}', "not_json", "JSON is malformed"),
         (b'{"id": 1]', "not_json", "JSON is malformed"),
@@ -599,7 +603,7 @@ def test_one_value_without_end_is_refused_before_it_fills_the_memory(
 
     read = export(b'{"type": "replies", "id": 5, "messages": ["' + b"x" * (1 << 22))
 
-    assert str(read.error).endswith("one value of more than 1 MiB")
+    assert str(read.error).endswith("one value is longer than 1 MiB")
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64])

@@ -153,14 +153,14 @@ def test_a_dump_that_is_cut_off_gives_what_came_before(read: Any) -> None:
     found = read(text[:-20])
 
     assert found.ids == [1, 2]
-    assert "the file ends in the middle" in str(found.error)
+    assert "the file is truncated" in str(found.error)
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
         (b"", "is empty"),
-        (b"hello", "is no dump"),
+        (b"hello", "is not a dump"),
         (b'{"name": "Notes", "type": "public_channel", "id": 5, "messages": []}', "import desktop"),
         (b'{"schema_version": "v1", "post_id": "p"}\n{"schema_version": "v1"}', "publish"),
         (b'{"name": "Notes", "messages": [{}', "import desktop"),

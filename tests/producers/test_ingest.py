@@ -23,7 +23,7 @@ from graphwriter.errors import ConfigError
 from graphwriter.producers import EventPublisher
 from graphwriter.producers.telethon import ingest
 from graphwriter.producers.telethon.ingest import Ingest
-from graphwriter.producers.telethon.positions import Positions
+from graphwriter.producers.telethon.session import Positions
 
 
 @pytest.fixture
@@ -395,7 +395,7 @@ def test_a_session_that_is_not_logged_in_is_a_configuration_error(
 
     for refusal in (errors.AuthKeyUnregisteredError(None), errors.AuthKeyDuplicatedError(None)):
         telegram.failures.append(refusal)
-        with pytest.raises(ConfigError, match="refuses TELEGRAM_SESSION"):
+        with pytest.raises(ConfigError, match="rejects TELEGRAM_SESSION"):
             asyncio.run(Running(telegram, valkey_url, positions).history())
 
 
@@ -410,7 +410,7 @@ def test_what_telegram_refuses_for_good_is_a_configuration_error(
     refusal: Exception,
 ) -> None:
     telegram.failures.append(refusal)
-    with pytest.raises(ConfigError, match="Telegram refuses us"):
+    with pytest.raises(ConfigError, match="Telegram denies access"):
         asyncio.run(Running(telegram, valkey_url, positions).history())
 
 
@@ -448,7 +448,7 @@ def test_a_position_never_goes_back_and_is_there_the_next_time(positions: Path) 
 def test_a_file_of_something_else_is_not_taken_for_positions(positions: Path, text: bytes) -> None:
     positions.write_bytes(text)
 
-    with pytest.raises(ConfigError, match="remove it"):
+    with pytest.raises(ConfigError, match="delete it"):
         Positions(positions)
 
 

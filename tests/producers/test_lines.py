@@ -75,7 +75,7 @@ def test_gzip_on_standard_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert (read_until_error("-")) == (
         [],
-        "standard input, line 1: gzipped; only a file may be, and only once",
+        "standard input, line 1: gzipped: only a file may be, and only once",
     )
 
 
@@ -88,7 +88,7 @@ def test_a_gzip_file_that_is_cut_off_gives_the_lines_before_the_cut(tmp_path: Pa
 
     assert len(whole) // 4 < len(seen) < len(whole)
     assert whole[: len(seen)] == seen
-    assert f"{path}, line {len(seen) + 1}: the gzip file is cut off" == error
+    assert f"{path}, line {len(seen) + 1}: the gzip file is truncated" == error
 
 
 def test_a_damaged_gzip_file_is_named_with_its_line(tmp_path: Path) -> None:
@@ -118,4 +118,4 @@ def test_a_line_that_can_be_no_event_ends_the_reading(
     seen, error = read_until_error(path)
 
     assert seen == [b"123456789"]
-    assert f"{path}, line 2: more than 10 bytes, no event is so long" == error
+    assert f"{path}, line 2: longer than 10 bytes, the limit of a line" == error

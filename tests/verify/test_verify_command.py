@@ -255,7 +255,7 @@ def test_a_file_is_named_with_the_line(tmp_path: Path) -> None:
     assert isinstance(second.event, BadEvent)
     assert (second.place, second.event.reason) == ("line 3", "wrong_type")
     (tmp_path / "export").write_text('{"messages": []}')
-    with pytest.raises(ConfigError, match="export: its first line is no event"):
+    with pytest.raises(ConfigError, match="export: its first line is not an event"):
         list(FileSource(str(tmp_path / "export")))
     with pytest.raises(ConfigError, match="none: No such file"):
         list(FileSource(str(tmp_path / "none")))

@@ -1,4 +1,4 @@
-"""A made-up stream of posts that does what real ones do, so that a demo needs no data.
+"""A generated stream of posts with the properties of real ones, so that a demo needs no data.
 
 Chats of very unequal size, forwards to popular sources and between the chats, replies also to what
 comes later or never, threads, signatures, edits that move or clear links, repeated and late

@@ -1,4 +1,4 @@
-"""The chats, people and habits behind the demo, and the posts that they bring forth."""
+"""The generated chats, people and texts of the demo, and the posts that they write."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from graphwriter.events.telegram import Peer
-from graphwriter.producers.demo import words
 
 Event = dict[str, Any]
 
@@ -30,6 +29,58 @@ _NO_FORWARD = {
     "forward_from_name": None,
 }
 _NO_REPLY = {"reply_to_message_id": None, "reply_to_chat_id": None, "thread_id": None}
+
+
+class _Script(NamedTuple):
+    words: list[str]  # of texts
+    first: list[str]  # and second word of the name of a chat
+    second: list[str]
+
+
+_SCRIPTS = tuple(
+    _Script(*(column.split() for column in columns))
+    for columns in (
+        (
+            (
+                "the harbour opens early today and fresh bread waits on every table while gulls "
+                "argue about fish a new bridge joins both banks rain is due after noon"
+            ),
+            "Harbour Morning Northern Quiet Paper Copper Little Open",
+            "Gazette Kitchen Observatory Radio Library Garden Workshop Letter",
+        ),
+        (
+            (
+                "сегодня утром в саду расцвели яблони соседи пьют чай на веранде поезд из "
+                "города снова опоздал на десять минут завтра обещают солнце и тёплый ветер"
+            ),
+            "Вечерний Тихий Зелёный Речной Старый Новый",
+            "сад вестник телескоп маяк чайник архив",
+        ),
+        (
+            "今天 早上 茶馆 开门 很早 朋友 带来 新书 下午 有雨 图书馆 安静 🍵",
+            "晨间 江边 城南 星空",
+            "茶馆 日报 书店 天文台",
+        ),
+        (
+            "صباح الخير من السوق القديم اليوم نشرب القهوة ونقرأ كتابا جديدا عن النجوم ☕",
+            "دار صوت نافذة حديقة",
+            "النجوم المدينة القهوة الكتب",
+        ),
+        (
+            "σήμερα το πρωί η θάλασσα είναι ήρεμη και στον φούρνο μυρίζει ψωμί 🐟",
+            "Μικρό Παλιό Γαλάζιο",
+            "λιμάνι βιβλίο περιβόλι",
+        ),
+        (
+            "आज सुबह बगीचे में फूल खिले और सब ने चाय पी नई किताब मेज़ पर है",
+            "नया पुराना हरा",
+            "बगीचा अख़बार पुस्तकालय",
+        ),
+    )
+)
+_GIVEN = "Ada Jonas Mira Олег Ольга 小明 丽 ليلى كريم Ελένη Νίκος मीरा Priya Tomás Zoë Yusuf"
+_FAMILY = "Lind Okafor Marsh Соколова 王 حداد Παππάς शर्मा Ferreira Novák Ito Ek"
+_PERSON = (tuple(_GIVEN.split()), tuple(_FAMILY.split()))
 
 
 class _Zipf:
@@ -55,8 +106,8 @@ class _Chat:
     """A chat of the stream, with the habits of the producer that reads it."""
 
     def __init__(self, random: Random, rank: int) -> None:
-        self.script = rank % words.SCRIPTS
-        self.name = words.title(random, self.script)
+        self.script = rank % len(_SCRIPTS)
+        self.name = _title(random, self.script)
         kind = "chat" if rank % 11 == 7 else "channel"
         self.peer = Peer(
             kind, 1_200_000_000 + 7_919 * rank if kind == "channel" else 4_000_000 + rank
@@ -64,7 +115,7 @@ class _Chat:
         self.marked = self.peer.marked
         self.channel_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
         self.broadcast = kind == "channel" and rank % 3 != 2
-        self.signers = [words.person(random) for _ in range(rank % 4)]
+        self.signers = [_person(random) for _ in range(rank % 4)]
         self.old_producer = rank % 13 == 12  # knows no facets
         self.style = rank % 3  # how it writes peers, chat ids and times
         self.last = random.randrange(1, 5_000)
@@ -81,15 +132,13 @@ class World:
         self._by_id = {chat.marked: chat for chat in self._chats}
         self._chat = _Zipf(random, self._chats)
         users = [Peer("user", 100_000_007 + 104_729 * n) for n in range(max(10, count // 40))]
-        self._user = _Zipf(random, [_Source(words.person(random), user) for user in users], 0.8)
+        self._user = _Zipf(random, [_Source(_person(random), user) for user in users], 0.8)
         outside = [
-            _Source(
-                words.title(random, n % words.SCRIPTS), Peer("channel", 1_900_000_000 + 6_007 * n)
-            )
+            _Source(_title(random, n % len(_SCRIPTS)), Peer("channel", 1_900_000_000 + 6_007 * n))
             for n in range(80)
         ]
         self._outside = _Zipf(random, outside)
-        self._hidden = _Zipf(random, [_Source(words.person(random), None) for _ in range(60)])
+        self._hidden = _Zipf(random, [_Source(_person(random), None) for _ in range(60)])
         self._editable: deque[Event] = deque(maxlen=EDITABLE)
         self._older: Event | None = None
 
@@ -124,7 +173,7 @@ class World:
             "tg_channel_id": chat.marked,
             "telegram_message_id": number,
             "posted_at": when,
-            "text": words.text(random, chat.script),
+            "text": _text(random, chat.script),
             "has_media": chance < 0.4,
             "is_edited": False,
             "views_count": views,
@@ -255,3 +304,18 @@ def _wire(chat: _Chat, peer: Peer | None) -> Any:
 
 def _time(chat: _Chat, when: datetime) -> Any:
     return when.isoformat() if chat.style else int(when.timestamp())
+
+
+def _text(random: Random, script: int) -> str:
+    """Return a short text in the script of that number."""
+    return " ".join(random.choices(_SCRIPTS[script].words, k=3 + int(random.random() * 12)))
+
+
+def _title(random: Random, script: int) -> str:
+    """Return the name of a chat, which may come up more than once, as names do."""
+    return f"{random.choice(_SCRIPTS[script].first)} {random.choice(_SCRIPTS[script].second)}"
+
+
+def _person(random: Random) -> str:
+    """Return the name of a person, scripts mixed."""
+    return f"{random.choice(_PERSON[0])} {random.choice(_PERSON[1])}"

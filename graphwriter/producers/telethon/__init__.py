@@ -1,4 +1,4 @@
-"""Telethon's messages as events: from a live client, a session, or a dump."""
+"""Telethon messages as events: from a dump, or read from Telegram with a session."""
 
 from __future__ import annotations
 

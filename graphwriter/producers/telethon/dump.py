@@ -1,7 +1,7 @@
 """A file of Telethon messages, as `to_dict` and `to_json` write them, as events.
 
-It is a JSON array of messages, newest or oldest first, or several arrays, or messages one after
-another: what scripts leave that append to a file. Read message by message in constant memory.
+The file is a JSON array of messages in any order, or several arrays, or messages one after another,
+as scripts write that append to a file. It is read message by message, in constant memory.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import msgspec
 
 from graphwriter.errors import BadEvent, ConfigError
 from graphwriter.producers.jsonfile import JsonFile, Rejected, decoding, opened, raised
-from graphwriter.producers.telethon.message import event_of
-from graphwriter.producers.telethon.shapes import Message
+from graphwriter.producers.telethon.message import Message, event_of
 
 _OTHER = (
     "a Telegram Desktop export goes through `graphwriter import desktop`, events, one a line, "
     "through `graphwriter publish`"
 )
-_NO_DUMP = "no dump of Telethon messages, which is a JSON array of them"
+_NO_DUMP = "not a dump of Telethon messages (a JSON array of them)"
 
 _message = msgspec.json.Decoder(Message)
 
@@ -36,17 +35,17 @@ def events(
 ) -> Iterator[dict[str, Any]]:
     """Yield an event of form (a) for each post of the dump at `path`, ready to be JSON.
 
-    Service and empty messages are no posts: they are counted and left out. The same dump gives the
-    same events again.
+    Service and empty messages are not posts: they are counted and left out. The same dump always
+    gives the same events.
 
     Args:
-        rejected: called with the place (file, byte, array, number in it) and the error of each
-            message that cannot be read, which is then left out. None: raised.
+        rejected: called with the place (file, byte, array, position in it) and the error of each
+            message that cannot be converted; the rest is read. None raises the first error.
         counts: counts `chats`, `arrays`, `events`, `service`, `empty` and `rejected`.
 
     Raises:
-        ConfigError: the file is no dump, it cannot be read on, or it is cut off: then everything
-            before the cut has been yielded.
+        ConfigError: the file is not a dump, or it cannot be read, or it is truncated: then
+            everything before that has been yielded.
         BadEvent: only without `rejected`.
     """
     dump = _Dump(tenant, rejected or raised, Counter() if counts is None else counts)
@@ -63,7 +62,7 @@ def events(
 
 
 class _Dump:
-    """A walk through a dump; `read` once a message was."""
+    """Reads one dump; `read` is set after the first message."""
 
     def __init__(self, tenant: str, rejected: Rejected, counts: Counter[str]) -> None:
         self.read = False
@@ -71,7 +70,7 @@ class _Dump:
         self._chats: set[int] = set()
 
     def events(self, json: JsonFile) -> Iterator[dict[str, Any]]:
-        """Yield the events of everything that comes in `json`."""
+        """Yield the events of all messages in `json`."""
         loose = 0
         while kind := json.kind():
             if kind == "[":
@@ -91,8 +90,8 @@ class _Dump:
             event = event_of(message, self._tenant)
         except BadEvent as error:
             if number == "message 1" and not self.read and error.reason == "missing_field":
-                # Objects of another kind: better said once than once for each of them.
-                raise ConfigError(f"{place} is no message of Telethon: {error.message}") from None
+                # Objects of another kind: one error instead of one for each of them.
+                raise ConfigError(f"{place} is not a Telethon message: {error.message}") from None
             self._counts["rejected"] += 1
             self._rejected(place, error)
             return

@@ -1,9 +1,9 @@
-"""Reads channels from Telegram: their history from where it was left, then what is new or edited.
+"""Reads channels from Telegram: the history from a saved position, then new and edited messages.
 
-History is the guarantee, live updates are the shortcut. A position rises only with history that is
-in the stream, and history is looked at again now and then: so what an update never came for (a
-break of the connection, a channel that the account did not join) is read then, once more than
-needed at most. Only an edit that no update came for stays unknown.
+Reading the history gives at-least-once delivery; live updates only make it faster. A position is
+advanced after its history is in the stream, and the history is read again at intervals. So messages
+without an update (after a lost connection, or in a channel that the account has not joined) are
+read then, and some messages are published twice. Only an edit without an update is not noticed.
 
 Telethon runs on asyncio and the publisher blocks: it is called in a thread, one call at a time.
 """
@@ -20,30 +20,34 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from graphwriter.backoff import Backoff
 from graphwriter.errors import BadEvent, ConfigError, GraphwriterError, Unavailable
 from graphwriter.producers.publisher import EventPublisher
 from graphwriter.producers.telethon.message import prepare_parsed_event
-from graphwriter.producers.telethon.positions import Positions
+from graphwriter.producers.telethon.session import Positions
 
 log = logging.getLogger("graphwriter")
 
-PAGE = 100  # messages of one request; Telegram gives no more
-LIVE = 10_000  # updates that wait for Redis; what comes above is left to the next look at history
-PAUSES = (1.0, 60.0)  # seconds between tries of what may pass, growing from, up to
-LOOK = 5.0  # seconds between two looks at whether the client is still connected
-LEAVING = 10.0  # seconds to say goodbye to Telegram in, at most
-JITTER = 5.0  # seconds that a flood wait is made longer by, at most
+PAGE = 100  # messages of one request: Telegram's limit
+LIVE = (
+    10_000  # updates that wait for Redis; for others, the next read of the history has the messages
+)
+PAUSES = (1.0, 60.0)  # seconds between attempts, first and longest
+REDIS_PAUSES = (0.5, 2.0)  # the same, while Redis does not answer
+LOOK = 5.0  # seconds between two checks of the connection
+LEAVING = 10.0  # longest time to disconnect from Telegram, in seconds
+JITTER = 5.0  # most seconds that are added to a flood wait
 
 _ID = re.compile(r"-?[0-9]{1,18}").fullmatch
 T = TypeVar("T")
 
 
 class _Stopped(Exception):
-    """Ends whatever is waited for."""
+    """Raised by a wait when `stop` was called."""
 
 
 class Channel(NamedTuple):
-    """A channel by the name that was given, Telethon's entity and the marked id."""
+    """A channel: the name as given, Telethon's entity, the marked id."""
 
     name: str
     entity: Any
@@ -51,13 +55,13 @@ class Channel(NamedTuple):
 
 
 class Ingest:
-    """Publishes the messages of channels, until `stop` is called or all is read.
+    """Publishes the messages of channels, until `stop` is called or everything is read.
 
     Args:
         client: a `TelegramClient`, such as `session.client` gives.
-        publisher: with a `patience` of few seconds: stopping may have to wait for it.
-        said: told what is being done, for people.
-        every: seconds between two looks at a channel's history.
+        publisher: with a `patience` of a few seconds: `stop` may have to wait for it.
+        said: called with the progress, as text for people.
+        every: seconds between two reads of a channel's history.
     """
 
     def __init__(
@@ -79,35 +83,35 @@ class Ingest:
         self._error: GraphwriterError | None = None
 
     def stop(self) -> None:
-        """Make `run` return once the page in hand is in the stream. For the loop's own thread."""
+        """Make `run` return after the current page is in the stream. For the loop's thread."""
         self._stopping.set()
 
     async def run(self, names: Sequence[str], *, live: bool = True) -> None:
-        """Read the channels `names`: all of their history, then, if `live`, what comes.
+        """Read the channels `names`: their history, then, if `live`, new and edited messages.
 
         Raises:
-            ConfigError: the session is not logged in, there is no such channel, Redis refuses us.
+            ConfigError: the session is not logged in, a channel is unknown, Redis denies access.
         """
         from telethon import errors
 
         forwarding = asyncio.create_task(self._forward())
         try:
             if await self._call(lambda: self._client.get_me()) is None:
-                raise ConfigError("TELEGRAM_SESSION is not logged in: make one that is")
+                raise ConfigError("TELEGRAM_SESSION is not logged in: create a new one")
             channels = [await self._resolve(name) for name in names]
             if live:
-                # Before history is read, so that nothing comes between the two.
+                # Before the history is read, so that no message falls between the two.
                 self._listen([channel.marked for channel in channels])
             while channels:
                 channels = [channel for channel in channels if await self._history(channel)]
                 if not live or not channels:
                     break
-                self._said("all is read; waiting for what is new")
+                self._said("everything is read; waiting for new messages")
                 await self._rest()
         except _Stopped:
             pass
-        except errors.RPCError as error:  # such as of an api id that is none
-            raise ConfigError(f"Telegram refuses us: {_line(error)}") from None
+        except errors.RPCError as error:  # for example for an invalid api id
+            raise ConfigError(f"Telegram denies access: {_line(error)}") from None
         finally:
             self.stop()
             await forwarding
@@ -127,9 +131,9 @@ class Ingest:
             except (ValueError, errors.BadRequestError, errors.ForbiddenError) as error:
                 if known or not isinstance(given, int):
                     raise ConfigError(f"--channel {name}: {_line(error)}") from None
-            # A session of text remembers no chats: an id is known once the dialogs were listed.
+            # A text session stores no chats: ids are known after the dialogs were listed.
             await self._call(lambda: self._client.get_dialogs())
-        raise AssertionError("the second try returned or raised")
+        raise AssertionError("the second attempt returned or raised")
 
     def _listen(self, chats: list[int]) -> None:
         from telethon import events
@@ -145,7 +149,9 @@ class Ingest:
             self._live.put_nowait(event)
         except asyncio.QueueFull:
             if not self.counts["missed"]:
-                log.warning("Redis is away for long: new messages wait in Telegram, edits are lost")
+                log.warning(
+                    "Redis is unavailable for long: new messages are read later, edits are lost"
+                )
             self.counts["missed"] += 1
 
     def _event(self, message: Any) -> dict[str, Any] | None:
@@ -153,12 +159,12 @@ class Ingest:
             return prepare_parsed_event(message, tenant_id=self._tenant)
         except BadEvent as error:
             place = f"{getattr(message, 'chat_id', None)}:{getattr(message, 'id', None)}"
-            log.warning("message %s is left out: %s", place, error)
+            log.warning("message %s left out: %s", place, error)
             self.counts["rejected"] += 1
             return None
 
     async def _history(self, channel: Channel) -> bool:
-        """Publish what is after the channel's position; return whether it can be read."""
+        """Publish the messages after the channel's position; return False if it cannot be read."""
         from telethon import errors
 
         read = 0
@@ -183,7 +189,7 @@ class Ingest:
             self._said(f"{channel.name}: {read:,} messages, up to {page[-1].date:%Y-%m-%d %H:%M}")
 
     async def _forward(self) -> None:
-        """Publish what arrives, as it arrives, and what is left when `stop` is called."""
+        """Publish updates as they arrive, and the remaining ones after `stop`."""
         try:
             while not self._stopping.is_set():
                 await self._publish([await self._or_stop(self._live.get()), *self._arrived_yet()])
@@ -204,9 +210,9 @@ class Ingest:
         return [self._live.get_nowait() for _ in range(self._live.qsize())]
 
     async def _publish(self, events: Any) -> None:
-        """Bring `events` into the stream; waits for a server that is away, until `stop`."""
+        """Publish `events`; wait while Redis is unavailable, until `stop`."""
         left = deque(events)
-        away = False
+        away, backoff = False, Backoff(*REDIS_PAUSES)
         async with self._publishing:
             while left or away:
                 try:
@@ -216,9 +222,11 @@ class Ingest:
                         log.warning("%s; waiting, nothing is lost", error)
                     away = True
                     try:
-                        await self._pause(random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                        await self._pause(backoff.next())
                     except _Stopped:
-                        log.warning("stopped while Redis is away: new ones are read the next time")
+                        log.warning(
+                            "stopped while Redis is unavailable: the next start reads the rest"
+                        )
                         raise
                 else:
                     return
@@ -230,10 +238,10 @@ class Ingest:
         self._publisher.flush()
 
     async def _call(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Return what Telegram answers; waits as it asks to, and for a connection."""
+        """Return Telegram's answer; wait for flood limits and for the connection."""
         from telethon import errors
 
-        pause = PAUSES[0]
+        backoff = Backoff(*PAUSES)
         while True:
             try:
                 if not self._client.is_connected():
@@ -246,23 +254,23 @@ class Ingest:
                 wait = seconds + random.uniform(0, min(JITTER, 1 + seconds / 10))  # noqa: S311
                 self._said(f"Telegram asks to wait for {seconds:,} s")
             except (OSError, EOFError, TimeoutError, errors.ServerError, errors.TimedOutError) as e:
-                log.warning("Telegram does not answer: %s; trying again", _line(e))
-                wait, pause = pause * random.uniform(0.5, 1.0), min(pause * 2, PAUSES[1])  # noqa: S311
+                log.warning("Telegram does not answer: %s; retrying", _line(e))
+                wait = backoff.next()
             except (errors.UnauthorizedError, errors.AuthKeyError) as error:
-                raise ConfigError(f"Telegram refuses TELEGRAM_SESSION: {_line(error)}") from None
+                raise ConfigError(f"Telegram rejects TELEGRAM_SESSION: {_line(error)}") from None
             await self._pause(wait)
 
     async def _pause(self, seconds: float) -> None:
         await self._or_stop(asyncio.sleep(seconds))
 
     async def _rest(self) -> None:
-        """Wait for the next look at history, which a broken connection brings forward."""
+        """Wait until the next read of the history: after `every` seconds, or a lost connection."""
         end = time.monotonic() + self._every
         while self._client.is_connected() and (left := end - time.monotonic()) > 0:
             await self._pause(min(left, LOOK))
 
     async def _or_stop(self, awaitable: Awaitable[T]) -> T:
-        """Return what is awaited; raises _Stopped as soon as `stop` is called."""
+        """Return the awaited value; raise _Stopped as soon as `stop` is called."""
         task = asyncio.ensure_future(awaitable)
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:

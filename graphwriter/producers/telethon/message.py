@@ -1,30 +1,98 @@
 """A message of Telethon as an event.
 
-Pure, and by shape alone: it takes the objects of any version of Telethon and what `to_dict` and
-`to_json` make of them, so telethon itself is not needed. What is read, and what Telegram means by
-it, is in the comments; docs/producers.md has it as a table.
+It reads attributes only: it takes the objects of any version of Telethon, and the mappings that
+`to_dict` and `to_json` return, so telethon itself is not imported. docs/producers.md has the
+mapping of the fields as a table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from graphwriter.errors import BadEvent
 from graphwriter.events import times
 from graphwriter.events.telegram import Peer
 from graphwriter.events.wire import refusal, shown
 from graphwriter.producers.identity import identity, wired
-from graphwriter.producers.telethon.shapes import AnyPeer, Forward, Message, Reply
 
-_NO_MEDIA = ("MessageMediaEmpty", "MessageMediaWebPage")  # the preview of a link is the text's
+_NO_MEDIA = ("MessageMediaEmpty", "MessageMediaWebPage")  # a link preview belongs to the text
+# What is read of a message, under Telegram's own names, also those of old layers. Other fields are
+# ignored.
+_Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+_Bare = Annotated[int, Meta(gt=0, le=10**18)]
+
+
+class _Peer(msgspec.Struct):
+    user_id: _Bare | None = None
+    chat_id: _Bare | None = None
+    channel_id: _Bare | None = None
+
+
+AnyPeer = _Peer | _Bare | None  # a plain id was a user's, in layers before 2020
+
+
+class Forward(msgspec.Struct):
+    """A MessageFwdHeader."""
+
+    date: Any = None
+    from_id: AnyPeer = None
+    from_name: str | None = None
+    channel_id: _Bare | None = None  # old layers
+    channel_post: _Int | None = None
+    saved_from_peer: AnyPeer = None
+    saved_from_msg_id: _Int | None = None
+
+
+class Reply(msgspec.Struct):
+    """A MessageReplyHeader, or a MessageReplyStoryHeader, which has none of these."""
+
+    reply_to_msg_id: _Int | None = None
+    reply_to_peer_id: AnyPeer = None
+    reply_to_top_id: _Int | None = None
+    forum_topic: bool | None = None
+    reply_to_scheduled: bool | None = None
+
+
+class _Reaction(msgspec.Struct):
+    count: _Int = 0
+
+
+class _Reactions(msgspec.Struct):
+    results: list[_Reaction] | None = None
+
+
+class Message(msgspec.Struct):
+    """A Message, MessageService or MessageEmpty."""
+
+    id: _Int
+    kind: str | None = msgspec.field(default=None, name="_")
+    action: Any = None
+    peer_id: AnyPeer = None
+    to_id: AnyPeer = None
+    from_id: AnyPeer = None
+    out: bool | None = None
+    post: bool | None = None
+    date: Any = None
+    edit_date: Any = None
+    edit_hide: bool | None = None
+    message: str | None = None
+    media: Any = None
+    views: _Int | None = None
+    forwards: _Int | None = None
+    reactions: _Reactions | None = None
+    post_author: str | None = None
+    fwd_from: Forward | None = None
+    reply_to: Reply | None = None
+    reply_to_msg_id: _Int | None = None
 
 
 class Names(NamedTuple):
-    """What Telethon knows beside the message, from what came with it."""
+    """Names that Telethon received along with the message."""
 
     forward: str | None = None
     sender: str | None = None
@@ -45,19 +113,19 @@ def prepare_parsed_event(
 ) -> dict[str, Any] | None:
     """Return the event of a Telethon message, ready for `EventPublisher.publish`.
 
-    None for what is no post: a service message or an empty one. The event speaks for its forward,
-    its reply and its author, so an edited message clears what is gone.
+    None for a service message or an empty one, which are not posts. The event contains its forward,
+    its reply and its author, so an edited message clears links that were removed.
 
     Args:
         message: a `Message`, or what its `to_dict` or `to_json` gave as a mapping.
-        channel_id, post_id: your own ids; None: made from Telegram's, the same every time.
-        username: the chat's, for the link to the post; None: what Telethon knows.
-        occurred_at: what decides which of two events is newer; None: when it was last edited, else
-            posted. Views and reactions change without a time of their own, so who publishes one
-            message again for them gives the time at which it was fetched.
+        channel_id, post_id: your own ids; None: derived from Telegram's, always the same.
+        username: of the chat, for the URL of the post; None: the one that Telethon knows.
+        occurred_at: the version of the event, the newer one wins; None: the time of the last edit,
+            or of the posting. Views and reactions change without a time of their own: to publish a
+            message again for them, give the time at which it was fetched.
 
     Raises:
-        BadEvent: it is no message, or a field has a value that it cannot have.
+        BadEvent: it is not a message, or a field has an invalid value.
     """
     read = _read(message)
     if not isinstance(message, Mapping):
@@ -73,7 +141,7 @@ def prepare_parsed_event(
 def event_of(
     message: Message, tenant: str, known: Names = UNKNOWN, occurred: int | None = None
 ) -> dict[str, Any] | None:
-    """Return the event of a message that is read already; otherwise as `prepare_parsed_event`."""
+    """Return the event of a decoded message; otherwise as `prepare_parsed_event`."""
     if message.kind == "MessageEmpty":
         return None
     if message.kind == "MessageService" or message.action is not None:
@@ -81,7 +149,7 @@ def event_of(
     own = _chat(message)
     posted, edited = _time("date", message.date), _time("edit_date", message.edit_date)
     if posted is None:
-        raise BadEvent("missing_field", "date is not there")
+        raise BadEvent("missing_field", "date is missing")
     if edited is not None and edited < posted:
         edited = None
     if occurred is None:
@@ -93,7 +161,7 @@ def event_of(
         "posted_at": times.iso(posted),
         "text": message.message or "",
         "has_media": message.media is not None and _kind(message.media) not in _NO_MEDIA,
-        # A reaction counts as an edit to Telegram, which hides it then.
+        # Telegram also counts a reaction as an edit, with `edit_hide` set.
         "is_edited": edited is not None and not message.edit_hide,
         "views_count": message.views,
         "forwards_count": message.forwards,
@@ -153,7 +221,7 @@ def _peer(name: str, given: AnyPeer) -> Peer | None:
     ids = (("user", given.user_id), ("chat", given.chat_id), ("channel", given.channel_id))
     found = [Peer(kind, bare) for kind, bare in ids if bare is not None]
     if len(found) != 1:
-        raise BadEvent("wrong_type", f"{name} is no peer: expected one of user, chat, channel")
+        raise BadEvent("wrong_type", f"{name} is not a peer: expected one of user, chat, channel")
     return found[0]
 
 
@@ -165,8 +233,8 @@ def _chat(message: Message) -> Peer:
     own, sender = _peer("to_id", message.to_id), _peer("from_id", message.from_id)
     if own is None:
         of = "" if message.kind is None else f" of a {shown(message.kind)}"
-        raise BadEvent("missing_field", f"peer_id{of} is not there")
-    # In old layers a private message was addressed to us; the chat is the other one's.
+        raise BadEvent("missing_field", f"peer_id{of} is missing")
+    # In old layers a private message is addressed to the own account; the chat is with the sender.
     return sender if own.kind == "user" and sender is not None and not message.out else own
 
 
@@ -174,11 +242,13 @@ def _forward(header: Forward | None, known: Names) -> dict[str, Any]:
     header = header or Forward()
     source = _peer("fwd_from.from_id", header.from_id)
     if header.channel_id is not None:
-        source = Peer("channel", header.channel_id)  # and `from_id` is who signed there
+        source = Peer(
+            "channel", header.channel_id
+        )  # then `from_id` is the person who signed the post
     where, number = None, header.channel_post
     saved = _peer("fwd_from.saved_from_peer", header.saved_from_peer)
-    # Where it was forwarded from is the source post only if Telegram names no other. A private
-    # chat cannot be told from a channel here, and beside a hidden forwarder it would be the source.
+    # `saved_from` is the source post only if Telegram names no other. It is not used for users and
+    # hidden senders: it is then the private chat from which the message was forwarded.
     hidden = source is None and header.from_name is not None
     if number is None and saved is not None and saved.kind != "user" and not hidden:
         where, number = saved.marked, header.saved_from_msg_id
@@ -193,7 +263,7 @@ def _forward(header: Forward | None, known: Names) -> dict[str, Any]:
 
 
 def _reply(message: Message, own: Peer) -> dict[str, Any]:
-    """Return the reply facet: a plain post in a topic says which topic and is no reply."""
+    """Return the reply facet: a plain post in a topic has a thread and is not a reply."""
     header = message.reply_to or Reply(reply_to_msg_id=message.reply_to_msg_id)
     to, thread = header.reply_to_msg_id, header.reply_to_top_id
     chat = _peer("reply_to_peer_id", header.reply_to_peer_id)
@@ -203,7 +273,7 @@ def _reply(message: Message, own: Peer) -> dict[str, Any]:
         thread = to if thread is None else thread
         to = None if to == thread else to
     if header.reply_to_scheduled or (chat is not None and chat.kind == "user"):
-        to = None  # ids of scheduled messages are others; a private chat's is read as a channel's
+        to = None  # ids of scheduled messages and of private chats are of another id space
     return {
         "reply_to_message_id": to,
         "reply_to_chat_id": None if chat is None or to is None else chat.marked,
@@ -213,8 +283,9 @@ def _reply(message: Message, own: Peer) -> dict[str, Any]:
 
 def _author(message: Message, own: Peer, known: Names) -> dict[str, Any]:
     peer = _peer("from_id", message.from_id)
-    # Who posts in a channel is the channel; in a private chat only the other one is left unnamed.
-    # A supergroup's anonymous admin is the group itself, or nobody in older layers.
+    # The author of a channel's post is the channel. In a private chat, a message without a sender
+    # is by the other person. An anonymous admin of a supergroup appears as the group, or not at all
+    # in older layers.
     if peer is None and (message.post or (own.kind == "user" and not message.out)):
         peer = own
     name = message.post_author

@@ -1,13 +1,13 @@
 # syntax=docker/dockerfile:1
 # graphwriter in a container: `docker build -t graphwriter .`, then compose.yaml or docs/deployment.md.
 #
-# Both stages start from one image, named by its tag. To pin it, ask a registry for its digest and
+# Both stages use one image, by its tag. To pin it, get its digest from a registry and
 # build with --build-arg PYTHON=python:3.13-slim-bookworm@sha256:...
 #   docker buildx imagetools inspect python:3.13-slim-bookworm
 ARG PYTHON=python:3.13-slim-bookworm
 
-# Every package is a wheel whose hash stands in requirements.lock: nothing is compiled, and no code
-# of a package runs before its hash was checked. The lock pins what builds our own wheel too.
+# Every package is a wheel whose hash is in requirements.lock: nothing is compiled, and no code of a
+# package runs before its hash was verified. The lock also pins the build tools of our own wheel.
 FROM ${PYTHON} AS build
 WORKDIR /build
 COPY requirements.lock ./
@@ -25,14 +25,14 @@ COPY --from=build /opt/graphwriter /opt/graphwriter
 ENV PATH=/opt/graphwriter/bin:$PATH
 # By number, so that an orchestrator can see that it is not root.
 USER 10001:10001
-# Nothing is written but locks, heartbeats and a socket, in a directory of our own below /tmp: run it
-# with a read-only root and a tmpfs there.
+# Only locks, heartbeats and a socket are written, in a private directory below /tmp: run it with a
+# read-only root and a tmpfs there.
 #
-# Every worker is alive and its loop gets on. A server that is away makes no container unhealthy:
-# the workers wait for it, and starting them again would not bring it back.
+# Healthy: every worker is alive and its loop makes progress. An unavailable server does not make the
+# container unhealthy: the workers wait for it, and a restart would not help.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["graphwriter", "watchdog", "--check"]
-# `up` hands SIGTERM to supervisord, and that to the workers, which finish their batches: give it
-# more than the ten seconds that are usual (docker run --stop-timeout 120).
+# `up` passes SIGTERM to supervisord and the workers, which finish their batches: allow more than the
+# usual 10 seconds (docker run --stop-timeout 120).
 ENTRYPOINT ["graphwriter"]
 CMD ["up"]

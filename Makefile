@@ -1,8 +1,8 @@
-# Two commands do all the set-up: make demo, make test. Python 3.11+ is all they need.
+# Two commands do the whole set-up: make demo, make test. They need Python 3.11+ only.
 PYTHON ?= python3
 EXPORT ?=
 BIN := .venv/bin
-# setuptools warns of a folder that is named like a package, which conf/ is on purpose.
+# setuptools warns of conf/, which has the name of a package on purpose.
 PIP = PYTHONWARNINGS='ignore:Editable installation' $(BIN)/python -m pip install --quiet
 
 .PHONY: demo test lint types docs bench bench-full faults lock clean
@@ -24,7 +24,7 @@ types: .venv/installed
 	@$(BIN)/mypy bench/*.py
 	@$(BIN)/mypy examples
 
-# The site, in build/docs: a warning is an error, and so is anything that it would fetch from elsewhere.
+# The site, in build/docs. Warnings are errors, and so are links to external scripts and styles.
 docs: .venv/docs
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 	@! grep -rlE '<(script|link|img)[^>]+(src|href)="(https?:)?//' build/docs --include='*.html'
@@ -34,7 +34,7 @@ docs: .venv/docs
 	@$(PIP) --editable '.[docs]'
 	@touch $@
 
-# The fuzz, the soak and the long fault campaign, an hour: FAULTS="--seed 7 --faults 50" for others.
+# Fuzzing, soak test and the long fault campaign, up to an hour. FAULTS="--seed 7 --faults 50" changes it.
 FAULTS ?= --faults 200 --events 100000
 faults: .venv/installed
 	@$(BIN)/python tests/faults/fuzz.py --cases 1000000
@@ -51,8 +51,8 @@ bench-full: .venv/bench
 	@$(PIP) --editable '.[bench]'
 	@touch $@
 
-# Every package that setup.cfg asks for, in one version, with its hashes: the first file is for the
-# container, the second for CI. Run it after a change of setup.cfg; UPGRADE=--upgrade for new versions.
+# Pins every required package, with hashes: the first file is for the container, the second for CI.
+# Run it after a change of setup.cfg; UPGRADE=--upgrade takes new versions.
 UPGRADE ?=
 COMPILE = sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml | $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
@@ -61,7 +61,7 @@ lock: .venv/installed
 	@$(COMPILE) --output-file requirements.lock setup.cfg -
 	@$(COMPILE) --all-extras --constraint requirements.lock --output-file requirements-dev.lock setup.cfg -
 
-# In CI exactly what the lock names, elsewhere the newest that setup.cfg allows.
+# In CI the locked versions, elsewhere the newest that setup.cfg allows.
 ifdef CI
 INSTALL = $(PIP) --require-hashes --requirement requirements-dev.lock \
 	&& $(PIP) --no-deps --no-build-isolation --editable .

@@ -72,12 +72,15 @@ def codes() -> list[str]:
         (2, "wrong usage"),
         (EXIT_DIFFERENT, "`verify`: the graph differs"),
         (exit_code(DeadLetterLimit()), "too many dead letters: the producer must be wrong"),
-        (exit_code(Unavailable()), "a server is away (workers wait instead)"),
+        (exit_code(Unavailable()), "a server is unavailable (workers wait instead)"),
         (
             exit_code(NameTaken()),
             "another process works under this consumer name, or in this run directory",
         ),
-        (exit_code(ConfigError()), "a setting, a file or a server's set-up has to be mended"),
+        (
+            exit_code(ConfigError()),
+            "a setting, a file or a server's configuration must be corrected",
+        ),
     ]
     lines = ["## Exit codes", "", "| code | meaning |", "|---|---|"]
     return [*lines, *(f"| {code} | {text} |" for code, text in rows), ""]

@@ -239,7 +239,7 @@ tests:
         alertname: GraphwriterBehind
         exp_alerts:
           - exp_labels: {{severity: warning}}
-            exp_annotations: {{summary: Entries wait for 15m 0s before they are read}}
+            exp_annotations: {{summary: The oldest unread entry is 15m 0s old}}
       - {{eval_time: 15m, alertname: GraphwriterNoWorker, exp_alerts: []}}
 """)
     done = subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -97,16 +98,8 @@ def dead() -> str:
     return f"{{{STREAM}}}:dead"
 
 
-@pytest.mark.parametrize("width", [1200, 390], ids=["a desk", "a phone"])
-def test_hostile_names_are_text_and_fit_the_page(
-    width: int,
-    tab: Tab,
-    exporter: Start,
-    run_dir: Path,
-    valkey_url: str,
-    redis_client: redis.Redis,
-) -> None:
-    """Of workers, consumers, reasons, errors; with a policy that would let none of them run."""
+def plant_hostile_texts(run_dir: Path, valkey_url: str, redis_client: redis.Redis) -> None:
+    """Markup in every text that others write: names, errors, reasons, ids."""
     for number in range(30):
         tell(run_dir, f"{HOSTILE}{number}", error=HOSTILE * 5)
     bury(valkey_url, redis_client, HOSTILE * 5 + "x" * 5000)
@@ -118,6 +111,52 @@ def test_hostile_names_are_text_and_fit_the_page(
     redis_client.xadd(dead(), odd)
     redis_client.xadd(STREAM, {"data": "x"})
     redis_client.xreadgroup(GROUP, HOSTILE, {STREAM: ">"}, count=1)
+
+
+class Elements(HTMLParser):
+    """The elements of a page with their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_hostile_texts_are_text_and_no_elements(
+    exporter: Start, run_dir: Path, valkey_url: str, redis_client: redis.Redis
+) -> None:
+    """As a parser of HTML reads the page: one script, ours, no image, no handler."""
+    plant_hostile_texts(run_dir, valkey_url, redis_client)
+    one = exporter()
+    page, part = one.get().text, one.get("live").text
+    for elements in (Elements(page), Elements(msgspec.json.decode(part)["html"])):
+        tags = [tag for tag, _ in elements.found]
+        assert tags.count("script") <= 1
+        assert not {"img", "iframe", "object"} & set(tags)
+        assert [name for _, names in elements.found for name in names if name[:2] == "on"] == []
+        assert elements.text.count("<script>document.title=") > 30
+        assert "\x1b" not in elements.text
+
+
+@pytest.mark.parametrize("width", [1200, 390], ids=["a desk", "a phone"])
+def test_hostile_names_are_text_and_fit_the_page(
+    width: int,
+    tab: Tab,
+    exporter: Start,
+    run_dir: Path,
+    valkey_url: str,
+    redis_client: redis.Redis,
+) -> None:
+    """Of workers, consumers, reasons, errors; with a policy that would let none of them run."""
+    plant_hostile_texts(run_dir, valkey_url, redis_client)
     one = exporter()
     tab.size(width)
     tab.open(one.url)

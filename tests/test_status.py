@@ -205,7 +205,7 @@ def test_every_key_of_the_json_is_documented(at_work: dict[str, str]) -> None:
     )  # fmt: skip
     told = json.loads(done.stdout)
     page = (ROOT / "docs" / "operations.md").read_text()
-    table = page.partition("## What `status --json` tells")[2].partition("\n## ")[0]
+    table = page.partition("## The keys of `status --json`")[2].partition("\n## ")[0]
     known = set(re.findall(r"`(\w+)`", table))
     inner = {*told["workers"][0], *told["consumers"][0], *told["totals"], *told["redis"]}
     inner |= {*told["latency"], *msgspec.structs.asdict(status.Letter("", "", 0, "", ""))}

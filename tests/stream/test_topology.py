@@ -80,14 +80,18 @@ def cluster() -> Iterator[list[Valkey]]:
         nodes = []
         for number in range(3):
             data = stack.enter_context(folder())
-            nodes.append(stack.enter_context(started(Valkey(data=data, config=config))))
+            # Without it the bus takes the port plus 10,000, which a connection may use already.
+            bus = {"cluster-port": str(free_port())}
+            nodes.append(stack.enter_context(started(Valkey(data=data, config=config | bus))))
             with direct(nodes[-1]) as one:
                 one.execute_command(
                     "CLUSTER", "ADDSLOTSRANGE", number * 5461, number * 5461 + 5460 + number // 2
                 )
         with direct(nodes[0]) as first:
             for other in nodes[1:]:
-                first.execute_command("CLUSTER", "MEET", "127.0.0.1", str(other.port))
+                first.execute_command(
+                    "CLUSTER", "MEET", "127.0.0.1", other.port or 0, other.config["cluster-port"]
+                )
         for node in nodes:
             with direct(node) as one:
                 until(lambda one=one: b"cluster_state:ok" in cluster_info(one), 30)  # type: ignore[misc]

@@ -190,7 +190,7 @@ def test_what_cannot_be_looked_at_is_told_from_what_differs(
     assert "left out: 1 that cannot be decoded" in told.stdout
     (tmp_path / "cut").write_bytes(gzip.compress(text)[:-9])
     for arguments, code, word in (
-        (["file", str(tmp_path / "cut")], EXIT_CONFIG, "cut off"),
+        (["file", str(tmp_path / "cut")], EXIT_CONFIG, "truncated"),
         (["postgres"], EXIT_CONFIG, "DATABASE_URL is not set"),
         (["graph", "--neo4j-uri", "bolt://127.0.0.1:1"], EXIT_UNAVAILABLE, "127.0.0.1:1"),
     ):
@@ -242,7 +242,8 @@ def test_term_ends_it_with_what_it_found_so_far(graph: Graph, variables: dict[st
     verifying.send_signal(signal.SIGTERM)
     out, said = verifying.communicate(timeout=30)
     assert verifying.returncode == EXIT_FAILED
-    assert said == "graphwriter: stopped; finished repairs stay\n"
+    # On a slow machine a line of the progress comes before.
+    assert said.endswith("graphwriter: stopped; finished repairs stay\n")
     summary = json.loads(out.splitlines()[-1])
     assert (summary["complete"], summary["left"]) == (False, 0)
 

@@ -1,7 +1,7 @@
-"""What can Neo4j take on this machine? The raw driver in a loop over prepared rows.
+"""How much can Neo4j write on this machine? The raw driver in a loop over prepared rows.
 
 The rows are those of the pipeline's own batches, the statement is the best one known, and nothing
-is decoded, read or acknowledged. One to four threads. And the floor: only creating bare posts.
+is decoded, read or acknowledged. One to four threads. And the minimum: only bare posts are created.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Seeded events for the bench: as many as asked for, as skewed as asked for, in any order.
+"""Seeded events for the bench, of any number, skew and order.
 
 Each post has an author; some are forwarded (from channels, users and hidden users, half of them
 with the post in the source known), some reply to a post of their chat. `skew` is the exponent of a
-Zipf law over chats, sources and authors: 0 is all alike, 1.1 is what public channels show, 1.5 has
-a few that everything points to. With `edits`, that share of the events is a later word on an
-earlier post, with new counts, and half of those move its links.
+Zipf law over chats, sources and authors: 0 is uniform, 1.1 is measured in public channels, with 1.5
+a few of them get most links. With `edits`, that share of the events are edits of earlier posts,
+with new counts, and half of those move links.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Does limiting how many workers write at once pay, at 1, 2, 4 and 8 of them?
+"""Does a limit of concurrent writers help, with 1, 2, 4 and 8 workers?
 
-The ceiling's raw loop, with a semaphore around each transaction. A gate across processes would cost
-a round trip to Redis on top, so what does not pay here pays nowhere.
+The ceiling's raw loop, with a semaphore around each transaction. A limit across processes
+would also cost a round trip to Redis, so what does not help here does not help anywhere.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How fast are the workers? Stream to graph through real worker processes, beside the ceiling.
 
-Workers x batch size x skew; first write, replay of what is there, and a stream with edits.
+Workers x batch size x skew; first write, replay of a written stream, and a stream with edits.
 """
 
 from __future__ import annotations

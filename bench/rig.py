@@ -1,10 +1,10 @@
-"""What every measurement stands on: servers of its own, a start gun, a clock, and JSON out.
+"""The common part of all measurements: own servers, a common start, a clock, JSON output.
 
 A measurement is one contender over one stream. The graph is emptied and the stream filled under
 another name before; the contender's processes, fresh ones, are started and read an empty stream;
-then the filled one takes its name, in one command, and the clock runs until everything is written.
-The servers stay up over the measurements of a script, since a Java machine that was just started
-measures its compiler; each script throws its first round away.
+then the filled one is renamed, in one command, and the clock runs until everything is written. The
+servers run for all measurements of a script, since a new Java virtual machine is slow until its
+code is compiled; each script discards its first round.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Where does a worker's time go? Read, decode, fold, encode, server, ack, for each event.
 
 One worker's own steps in this process, one after another, over a stream: wall time and processor
-time of this process, and blocks of memory that a step leaves allocated when it ends. `encode` is
-the driver's packing alone, which `write` does again: what is left of `write` is sending, the
-server, and waiting for it. With the server's work as PROFILE counts it, which no machine changes.
+time of this process, and memory blocks that a step leaves allocated. `encode` is the driver's
+packing alone, which `write` repeats: the rest of `write` is sending, and waiting for the server.
+The server's work is counted in db hits by PROFILE, which do not depend on the machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What must hold: each target, the answer that it is read from, and how."""
+"""The targets: each with the result it is read from, and how."""
 
 from __future__ import annotations
 

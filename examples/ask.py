@@ -1,6 +1,6 @@
 """Ask the graph: python examples/ask.py "MATCH (p:Post) RETURN count(p) AS posts"
 
-It prints a line a row. The Neo4j is that of NEO4J_URI; Neo4j Browser and cypher-shell do the same.
+Prints one line per row. NEO4J_URI is the server; Neo4j Browser and cypher-shell do the same.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     REDIS_URL=… NEO4J_URI=… NEO4J_PASSWORD=… python examples/asyncio_service.py
 
-GraphWriter is synchronous: it gets a thread. The service ends at SIGTERM or Ctrl-C, after the batch
-in hand is committed and acknowledged.
+GraphWriter is synchronous, so it runs in a thread. At SIGTERM or Ctrl-C the service stops after the
+current batch is committed and acknowledged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from graphwriter import GraphWriter, Neo4jClient
 
 
 async def own_work(writer: GraphWriter) -> None:
-    """Stand for what the service is there for."""
+    """A placeholder for the work of the service itself."""
     while True:
         await asyncio.sleep(1)
         print(f"{writer.counts.written} events written so far", flush=True)

@@ -1,4 +1,4 @@
-"""Publish events with nothing but a Redis client, in both of their forms.
+"""Publish events with a plain Redis client, in both wire forms.
 
     REDIS_URL=redis://127.0.0.1:6379/0 python examples/plain_redis.py
 
@@ -21,7 +21,7 @@ event = {
     "tenant_id": "demo",
     "channel_id": "9a1f0c9e-6c5a-4c39-8a51-3f6f8f0d7a10",
     "post_id": "post-10",
-    "tg_channel_id": -1001179270258,  # marked, as bots see it
+    "tg_channel_id": -1001179270258,  # a marked id, as in the Bot API
     "telegram_message_id": 10,
     "reply_to_message_id": 9,
 }

@@ -1,9 +1,9 @@
-"""Publish a channel's last messages, and then what comes, from a Telethon script of your own.
+"""Publish a channel's last messages and then new ones, from your own Telethon script.
 
     TELEGRAM_API_ID=… TELEGRAM_API_HASH=… python examples/telethon_channel.py @channel
 
 Telethon asks for your phone number and the code the first time. `graphwriter ingest telethon` does
-the same with positions, flood waits and edits; this shows the two calls that it takes.
+the same, with saved positions, flood waits and edits; this example shows the two calls needed.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     TELEGRAM_API_ID=… TELEGRAM_API_HASH=… python examples/telethon_session.py telegram.session
 
-Telethon asks for your phone number, the code and the password. Whoever has the file is you to
-Telegram: it is made for your eyes only, and `TELEGRAM_SESSION_FILE=telegram.session` names it.
+Telethon asks for your phone number, the code and the password. Anyone with the file can use your
+account, so only you can read it. Use it with `TELEGRAM_SESSION_FILE=telegram.session`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from telethon.sync import TelegramClient
 
 
 def main(path: str) -> None:
-    """Ask, log in, and write the file, which must not be there yet."""
+    """Log in, and write the session to a new file."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     api = int(os.environ["TELEGRAM_API_ID"]), os.environ["TELEGRAM_API_HASH"]
     with os.fdopen(file, "w") as kept, TelegramClient(StringSession(), *api) as client:

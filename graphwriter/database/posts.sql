@@ -1,5 +1,5 @@
--- The posts of the usual schema, one row each, with their chat's marked Telegram id. Which columns
--- there are is looked up; a column that an event has a field for is taken by its name.
+-- The posts of the default schema, one row each, with the marked Telegram id of their chat. The
+-- columns are read from the database; a column is used if an event has a field of its name.
 SELECT channels.tg_channel_id, posts.*
 FROM posts
 LEFT JOIN channels ON channels.id = posts.channel_id

@@ -1,8 +1,8 @@
-// Gives post nodes that another service made, (:Post {post_id}) without an address, their address
-// and the label Message. A node that stands for the same address, a placeholder or a post of which
-// only links are known, hands over its links and their versions, and goes. Links that it had itself get
-// the version -1: older than any event, but not without one, as a link is that was made by hand.
-// [post_id, tg_channel_id, telegram_message_id]
+// Adopts post nodes of another service, (:Post {post_id}) without an address: adds the address and the
+// label Message. If another node has the address already (a placeholder, or a post of which only links
+// are known), its links and their versions move to the adopted node, and it is deleted. Links that the
+// adopted node had get version -1: older than any event, unlike links created by hand, which have none.
+// Rows: [post_id, tg_channel_id, telegram_message_id]
 UNWIND $claims AS claim
 MATCH (p:Post {post_id: claim[0]})
 SET p.post_id = claim[0]
@@ -44,7 +44,7 @@ FOREACH (link IN [(x)-[r:REPLIES_TO]->(m) | [x, r]] |
 FOREACH (link IN [(x)-[r:FORWARDED_FROM_POST]->(m) | [x, r]] |
   FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
     CREATE (x)-[:FORWARDED_FROM_POST]->(p) DELETE r)))
-// A node that is only deleted still stands in the way of the constraint until the commit.
+// Until the commit, the key of a deleted node still violates the constraint.
 REMOVE m:Message
 DELETE m
 SET p:Message, p.tg_channel_id = claim[1], p.telegram_message_id = claim[2]

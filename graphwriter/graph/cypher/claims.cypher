@@ -1,5 +1,6 @@
-// Which posts cannot be written because another node holds their post_id, and whether that node is
-// one of another service, without an address. [post_id, tg_channel_id, telegram_message_id, version]
+// Finds the posts that cannot be written because another node has their post_id, and whether that node
+// belongs to another service and has no address.
+// Rows: [post_id, tg_channel_id, telegram_message_id, version]
 UNWIND $claims AS claim
 MATCH (holder:Post {post_id: claim[0]})
 WHERE NOT holder:Message

@@ -1,4 +1,4 @@
-// Makes placeholders of the posts of $ids, by element id: another address holds their post_id.
+// Turns the posts of $ids (element ids) into placeholders: another address has their post_id.
 UNWIND $ids AS id
 MATCH (p:Post)
 WHERE elementId(p) = id

@@ -1,5 +1,5 @@
-// Of links of one post that are the same in kind, end and properties, keeps one. Which one of
-// several different links is right only an event can say. $keys sorted, for the order of locks.
+// Keeps one of several links of a post that have the same type, end and properties. If they differ, only
+// an event can decide which one is right. $keys are sorted, so that locks are taken in order.
 UNWIND $keys AS key
 MATCH (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
 SET m.telegram_message_id = key[1]

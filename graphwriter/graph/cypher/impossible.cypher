@@ -1,6 +1,6 @@
-// Takes the versions away that no event can have, and the days of names: they would keep every event
-// out. What they stood for stays, and counts as older than any event: the version of that is -1.
-// By element id; each node is locked before it is looked at.
+// Removes versions and name days that no event can have: they would block every later event. The links
+// stay, and their version becomes -1, older than any event. Nodes are given by element id, and each is
+// locked before it is read.
 UNWIND $ids AS id
 MATCH (n)
 WHERE elementId(n) = id

@@ -1,6 +1,6 @@
-// Makes one node of each group of nodes with one key, given by element ids. The newest stays. Of
-// each facet the links and the version of the node with the highest version stay; what points to
-// the others points to it then. A group with links of another service's kinds is left alone.
+// Merges each group of nodes with the same key, given by element ids, into the newest node. For each
+// facet, it gets the links and the version of the node with the highest version; links to the other
+// nodes are moved to it. Groups with link types of another service are not changed.
 UNWIND $groups AS ids
 CALL (ids) {
   UNWIND ids AS id
@@ -85,10 +85,10 @@ CALL (keep, others) {
   CREATE (keep)-[c:AUTHOR_OF]->(x) SET c = properties(r)
   DELETE r
 }
-// What another service wrote on a post of its own stays where we know nothing else.
+// Properties that another service wrote on its post stay if no event has set them.
 WITH keep, others, properties(keep) AS own,
   [n IN others WHERE NOT n:Message | properties(n)] AS foreign
-// A node that is only deleted still stands in the way of a constraint until the commit.
+// Until the commit, the key of a deleted node still violates a constraint.
 FOREACH (n IN others | REMOVE n:Message:Post:ForwardSource:Author DELETE n)
 FOREACH (properties IN CASE WHEN keep:Message THEN foreign ELSE [] END |
   SET keep += properties SET keep += own)

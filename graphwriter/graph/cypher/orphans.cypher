@@ -1,5 +1,5 @@
-// Deletes the nodes of $ids, by element id, that nothing is attached to and that are no post. Each
-// is locked before it is looked at: a worker may just link to it.
+// Deletes the nodes of $ids (element ids) that have no links and are not posts. Each is locked before it
+// is checked, because a worker may be about to link to it.
 UNWIND $ids AS id
 MATCH (n)
 WHERE elementId(n) = id

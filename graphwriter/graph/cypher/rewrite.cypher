@@ -1,8 +1,7 @@
-// Clears the versions that are those of the batch, and those that no event can have, in the
-// transaction in which write.cypher then writes it: what is equal is written again. A newer version
-// stays, and keeps what it wrote.
+// Removes versions that are equal to those of the batch, or that no event can have. It runs in the same
+// transaction before write.cypher, which then writes equal rows again. Newer versions stay.
 //
-// The locks are taken as write.cypher takes them, in the same order and before a version is read.
+// Locks are taken as in write.cypher: in the same order, and before a version is read.
 CYPHER replan=skip
 UNWIND $batch.messages AS key
 MERGE (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
@@ -21,7 +20,7 @@ FOREACH (_ IN CASE WHEN p.reply_version = row[2] OR row[2] IS NOT NULL AND (
 FOREACH (_ IN CASE WHEN p.author_version = row[3] OR row[3] IS NOT NULL AND (
     p.author_version IS NOT :: INTEGER OR p.author_version > $latest) THEN [1] ELSE [] END |
   REMOVE p.author_version)
-// A node that has links of its own and is no post would keep them beside the new ones.
+// Otherwise a node that is not a post would keep its links beside the new ones.
 FOREACH (_ IN CASE WHEN NOT p:Post AND (
     EXISTS { (p)-[:REPLIES_TO|FORWARDED_FROM|FORWARDED_FROM_POST]->() }
     OR EXISTS { (p)<-[:AUTHOR_OF]-() }) THEN [1] ELSE [] END | SET p:Post)

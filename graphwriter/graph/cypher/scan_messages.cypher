@@ -1,9 +1,9 @@
-// One page of messages in the order of their keys, after [$channel, $message]: how many, the last
-// key, how many posts no event is known of, and what no graph may hold, in lists of
-// [channel, message, facet or '', more]: orphans with the element id; versions that no event can have
-// with [element id, version, '' for what is no integer]; posts with more than one link of a kind, with
-// [[kind, how many], ...]; facets with links that no event said, '' where it is no post.
-// The index is only used where every property of it is asked for.
+// Reads one page of messages in key order, after [$channel, $message]. Returns the number of nodes, the
+// last key, the number of posts without an event, and violations of invariants as lists of [channel,
+// message, facet or '', details]: orphans, with the element id; versions that no event can have, with
+// [element id, version, '' if it is not an integer]; posts with more than one link of a type, with
+// [[type, number], ...]; facets with links that no event contained, '' if the node is not a post.
+// The index is only used if the query tests all of its properties.
 CYPHER replan=skip
 CALL () {
   MATCH (m:Message)

@@ -1,7 +1,7 @@
-// One page of forward sources in the order of their keys, after [$id, $type]: how many, the last key,
-// none, and what no graph may hold, in lists of [id, type, facet or '', more]: those with nothing
-// attached, with the element id; days of names that no event can have, with [element id].
-// The index is only used where every property of it is asked for.
+// Reads one page of forward sources in key order, after [$id, $type]. Returns the number of nodes, the
+// last key, null, and violations of invariants as lists of [id, type, facet or '', details]: sources
+// without links, with the element id; name days that no event can have, with [element id].
+// The index is only used if the query tests all of its properties.
 CYPHER replan=skip
 CALL () {
   MATCH (n:ForwardSource)

@@ -1,9 +1,9 @@
-// What the graph holds of some posts, one row for each key that has a node. Times as microseconds
-// since 1970: the driver takes long to make its own objects of them. What is no time stays as it is,
-// but an integer, and a time of a year that the driver cannot hold, are texts. epochMillis is rounded down, epochSeconds
-// toward zero, which is wrong in the last second before 1970.
-// A version that is no integer is an empty text. The end of a link is null where the node has not the label, whatever its properties.
-// The keys come within a map, and it is planned once, for write.cypher's reasons.
+// Returns what the graph has of some posts, one row for each key with a node. Times are microseconds
+// since 1970, because the driver takes long to create its own objects. Values that are not times are
+// returned unchanged, but integers, and times in years that the driver does not support, as texts.
+// epochMillis is rounded down, epochSeconds toward zero, which is wrong in the last second before 1970.
+// A version that is not an integer is an empty text. The end of a link is null if the node does not
+// have the expected label, whatever its properties are.
 CYPHER replan=skip
 UNWIND $wanted.keys AS key
 MATCH (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})

@@ -1,6 +1,6 @@
-// Deletes the links of the messages of $keys that no event said: their facet has no version, though the
-// post itself has one, or it is no post and has none at all. Each is locked before it is looked at.
-// Returns what the links led to, by element id. $keys sorted, for the order of locks.
+// Deletes links of the messages of $keys that no event contained: their facet has no version although
+// the post has one, or the node is not a post and has no version. Each is locked before it is read.
+// Returns the other ends of the links, by element id. $keys are sorted, for the order of locks.
 UNWIND $keys AS key
 MATCH (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
 SET m.telegram_message_id = key[1]

@@ -1,17 +1,18 @@
-// Writes one batch, and returns for each facet the posts (by place in $batch.messages) it changed.
+// Writes one batch. Returns, for each facet, the posts that it changed, as positions in
+// $batch.messages.
 //
-// The lists come within one map: Neo4j plans a statement anew, which takes a second, for every other
-// order of size of a parameter that is a list, and batches have every size.
+// All lists are in one map: Neo4j makes a new plan, which takes a second, for each order of magnitude
+// of the size of a list parameter, and batches have any size.
 //
-// Every list of nodes is sorted by key, and the first pass takes the write lock of every message
-// before any version is read: under read-committed, two workers with different events of one post
-// would both read the old version, and both apply. Setting a key to the parameter it already has
-// takes the lock and changes nothing. Setting it ON MATCH alone would take each lock right after its
-// MERGE, where now all are merged first: a worker that still merges then holds no node that another
-// one's moved link waits for. Rows name their nodes by place in the collected lists.
+// The lists of nodes are sorted by key, and the first pass takes the write lock of every message
+// before any version is read. Otherwise, under read-committed, two workers with different events of
+// one post would both read the old version, and both write. Setting a key to the value that it has
+// takes the lock and changes nothing. With ON MATCH SET each lock would be taken right after its
+// MERGE; now all nodes are merged first, so that a worker that still merges holds no lock that the
+// moved link of another worker waits for. Rows refer to nodes by position in the collected lists.
 //
-// There is one way to run this, whatever the graph's statistics are: every node comes by a unique
-// key. Planned anew each time they have changed, it would stop all workers for half a second.
+// The plan does not depend on the statistics of the graph, because every node is found by a unique
+// key. A new plan after each change of the statistics would stop all workers for half a second.
 CYPHER replan=skip
 CALL () {
   UNWIND $batch.messages AS key
@@ -19,8 +20,8 @@ CALL () {
   SET m.telegram_message_id = key[1]
   RETURN collect(m) AS messages, collect(m:Post) AS known
 }
-// [id, type, name, day of the name]: a label for people, written about once a day and node, because
-// a plain last-write would lock the most popular nodes in every batch.
+// [id, type, name, name_day]: the name is for display and is updated at most once a day per node,
+// because an update in every batch would lock the most popular nodes each time.
 CALL () {
   UNWIND $batch.sources AS row
   MERGE (s:ForwardSource {source_id: row[0], source_type: row[1]})
@@ -35,9 +36,8 @@ CALL () {
     SET a.name = row[2], a.name_day = row[3])
   RETURN collect(a) AS authors
 }
-// New posts, which are most of them, have nothing to compare with and no link that could move. Only
-// rows of posts that are known take the longer way further down, also the rows that only say that
-// there is no link: [message, version], whose other columns are null.
+// Most posts are new: they have no version to compare and no link to move. Only rows of known posts
+// take the longer path below, also the rows without a link: [message, version], other columns null.
 WITH messages, sources, authors, known,
   [row IN $batch.posts WHERE known[row[0]]] AS known_posts,
   [row IN $batch.forwards + $batch.no_forwards WHERE known[row[0]]] AS known_forwards,
@@ -93,7 +93,7 @@ CALL (messages, known, authors) {
   WITH row, messages[row[0]] AS p, authors[row[2]] AS a
   CREATE (a)-[:AUTHOR_OF {signature: row[3]}]->(p)
 }
-// From here on posts that are known: each facet where its version is higher than the node's.
+// Known posts: each facet is written if its version is higher than the node's.
 CALL (messages, known_posts) {
   UNWIND known_posts AS row
   WITH row, messages[row[0]] AS p
@@ -146,8 +146,8 @@ CALL (messages, known_authored, authors) {
     SET r.signature = row[3])
   RETURN collect(row[0]) AS authored, collect(CASE WHEN old <> [] THEN old END) AS unauthored
 }
-// What a moved link left behind goes if nothing else needs it. Its lock comes first: of two workers
-// that each take one of the last two links away, the later one has to see that both are gone.
+// Deletes the old end of a moved link if it has no other links. It is locked first: if two workers
+// each delete one of its last two links, the later one must see that both are deleted.
 CALL (unforwarded, unreplied, unauthored) {
   UNWIND unforwarded + unreplied + unauthored AS links
   UNWIND links AS link
@@ -158,8 +158,8 @@ CALL (unforwarded, unreplied, unauthored) {
   WHERE NOT EXISTS { (n)--() }
   DELETE n
 }
-// Endpoints that only stale rows asked for were merged above, and must not stay. They are either
-// locked already or new, so they need no lock to be looked at.
+// Deletes nodes that were merged above only for stale rows. They are new or locked already, so they
+// can be read without a lock.
 CALL (messages, sources, authors, known_forwards, known_replies, known_authored, forwards, replies,
     authored) {
   WITH CASE WHEN size(forwards) < size(known_forwards) OR size(replies) < size(known_replies)

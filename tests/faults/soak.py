@@ -42,7 +42,7 @@ class Stretch(NamedTuple):
 
     rate: float  # events a second
     resident: float  # bytes, the median
-    descriptors: int  # the most
+    descriptors: float  # the median: a heartbeat that is being written has one more
     pending: int  # entries, the most
 
 
@@ -71,7 +71,7 @@ def run(events: int, folder: Path) -> list[Stretch]:
                 rate, resident, descriptors, pending = seen[-1]
                 print(
                     f"{len(seen) * SHARE:>10,} events  {rate:6,.0f}/s  {resident / 1e6:5.1f} MB  "
-                    f"{descriptors} descriptors  {pending:,} pending at most",
+                    f"{descriptors:g} descriptors  {pending:,} pending at most",
                     flush=True,
                 )
         finally:
@@ -86,20 +86,21 @@ def _stretch(
 ) -> Stretch:
     """Publish a share as the worker takes it, and look at the worker all the while."""
     start = time.monotonic()
-    resident, descriptors, pending = [], 0, 0
+    resident, descriptors, pending = [], [], 0
     for begin in range(0, len(share), CHUNK):
         pipe = client.pipeline(transaction=False)
         for fields in share[begin : begin + CHUNK]:
             pipe.xadd(STREAM, fields)  # type: ignore[arg-type]
         pipe.execute()
         resident.append(worker.memory_info().rss)
-        descriptors = max(descriptors, worker.num_fds())
+        descriptors.append(worker.num_fds())
         until(lambda: _left(client) < AHEAD, 600)
         if _left(client) < SHARE:  # the group is there
             pending = max(pending, client.xpending(STREAM, GROUP)["pending"])
     until(lambda: info.drained(stream.client, stream.name, stream.group), 600)
     client.xtrim(STREAM, maxlen=0)
-    return Stretch(len(share) / (time.monotonic() - start), median(resident), descriptors, pending)
+    rate = len(share) / (time.monotonic() - start)
+    return Stretch(rate, median(resident), median(descriptors), pending)
 
 
 def _left(client: redis.Redis) -> int:

@@ -362,7 +362,7 @@ def test_status_tells_of_a_stream_with_and_without_a_group(
 
 
 def test_status_says_which_workers_have_ended(run: Run, tmp_path: Path) -> None:
-    """Those whose process is gone; of one name only the last that there was."""
+    """Those whose process has exited; for each name only the last one."""
     (tmp_path / "run").mkdir(mode=0o700)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
@@ -411,7 +411,7 @@ def test_trim_removes_what_is_acknowledged_and_says_so(run: Run, redis_client: r
 def test_the_schema_is_applied_checked_and_printed(
     run: Run, neo4j_server: Server, graph_empty: neo4j.Driver
 ) -> None:
-    """A missing constraint makes the check fail, with the command that mends it."""
+    """A missing constraint makes the check fail, with the command that repairs it."""
     uri = {"NEO4J_URI": neo4j_server.uri}
     run("schema", "apply", **uri)
     assert run("schema", "apply", **uri).stdout == "nothing to do\n"

@@ -162,7 +162,7 @@ def test_an_event_fills_in_a_post_that_only_had_links(
 
 
 def test_wrong_arguments_and_servers_are_named(client: Neo4jClient) -> None:
-    """A bad argument is a BadEvent, a server that is away Unavailable, a bad URI ConfigError."""
+    """A bad argument is a BadEvent, an unavailable server Unavailable, a bad URI ConfigError."""
     with pytest.raises(BadEvent, match="reply_to_message_id is 'x'"):
         client.create_reply_relationship(CHANNEL, 7, reply_to_message_id="x")  # type: ignore[arg-type]
     with pytest.raises(BadEvent, match="replies to itself"):

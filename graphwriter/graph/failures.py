@@ -38,7 +38,7 @@ class Failure(Enum):
     TOO_BIG = "write the batch in halves"
     STORE = "wait: the store takes no writes now, or no login"
     CONFIGURATION = "stop: a person has to fix it"
-    DATA = "find the event by halving, and bury it as a dead letter"
+    DATA = "find the event by halving, and write a dead letter"
 
     @property
     def word(self) -> str:

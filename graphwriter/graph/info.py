@@ -1,4 +1,4 @@
-"""Read-only facts of Neo4j and of the graph, for status, the page, metrics and doctor alike.
+"""Read-only facts of Neo4j and of the graph, for status, page, metrics and doctor.
 
 Every function blocks for at most the graph's timeout, and raises as `Graph.read`.
 """

@@ -148,7 +148,7 @@ def test_columns_that_may_be_missing_are_found_out(url: str) -> None:
         ("REVOKE ALL ON posts FROM reader", "permission denied for table posts"),
     ],
 )
-def test_what_a_person_has_to_mend_is_named_before_the_first_row(
+def test_a_configuration_error_is_named_before_the_first_row(
     url: str, change: str, said: str
 ) -> None:
     """By an account that may read these two tables and nothing else."""

@@ -1,4 +1,4 @@
-"""graphwriter doctor: each broken situation is set up for real, and named with what mends it.
+"""graphwriter doctor: each fault is set up for real, and named with its repair command.
 
 What the servers themselves do wrong is in test_doctor_servers.
 """
@@ -77,7 +77,7 @@ def test_a_healthy_system_has_no_finding_and_a_worker_that_died_is_named(
     assert checks(findings) == {"workers here", "consumers", "pending"}
 
 
-def test_a_worker_that_does_not_get_on_is_named(environ: Environ, group: list[bytes]) -> None:
+def test_a_worker_without_progress_is_named(environ: Environ, group: list[bytes]) -> None:
     """Its process is there, its heartbeat is old."""
     import msgspec
 
@@ -90,8 +90,8 @@ def test_a_worker_that_does_not_get_on_is_named(environ: Environ, group: list[by
     )
     run.mkdir(mode=0o700)
     (run / "w.json").write_bytes(msgspec.json.encode(told))
-    mend = named(found(environ), "workers here", "w-00 has been writing for 50 s")
-    assert mend == f"kill -ABRT {os.getpid()}"
+    repair = named(found(environ), "workers here", "w-00 has been writing for 50 s")
+    assert repair == f"kill -ABRT {os.getpid()}"
     told.progress = time.time()
     told.error = "Neo4j at bolt://127.0.0.1:1 does not answer: Connection refused"
     (run / "w.json").write_bytes(msgspec.json.encode(told))
@@ -108,8 +108,8 @@ def test_a_group_of_another_name_is_named_and_its_workers_told_of(
 ) -> None:
     """Nothing starts workers there: the name is wrong."""
     findings = found(environ | {"GRAPH_WRITER_CONSUMER_GROUP": name})
-    mend = named(findings, "group", f"{name} does not exist, but graph_writer does")
-    assert mend == "export GRAPH_WRITER_CONSUMER_GROUP=graph_writer"
+    repair = named(findings, "group", f"{name} does not exist, but graph_writer does")
+    assert repair == "export GRAPH_WRITER_CONSUMER_GROUP=graph_writer"
     assert named(findings, "consumers", f"in the group {name}", "graph_writer") == "None"
 
 
@@ -155,8 +155,8 @@ def test_pending_entries_are_named_with_their_holder_and_since_when(
     findings = found(environ)
     said = "vm2-01 has 3 pending, since 2 h", f"the oldest is {group[0].decode()}"
     assert named(findings, "pending", *said) == "graphwriter up"
-    mend = named(findings, "redelivered", group[1].decode(), "9 times, now to vm2-01")
-    words = mend.partition('-u "$REDIS_URL" ')[2].split()
+    repair = named(findings, "redelivered", group[1].decode(), "9 times, now to vm2-01")
+    words = repair.partition('-u "$REDIS_URL" ')[2].split()
     assert client.execute_command(*words)[0][0] == group[1]
 
 
@@ -203,7 +203,7 @@ def test_a_consumer_that_asks_for_nothing_is_no_worker(
     named(found(environ), "consumers", "no worker is alive, here or elsewhere: the last read was")
 
 
-def test_what_is_wrong_with_the_graph_is_named_and_mended(
+def test_what_is_wrong_with_the_graph_is_named_and_repaired(
     environ: Environ, driver: neo4j.Driver, redis_client: redis.Redis, group: list[bytes]
 ) -> None:
     """Events read and no post, no constraints, a foreign post, a link that is there twice."""
@@ -225,15 +225,15 @@ def test_what_is_wrong_with_the_graph_is_named_and_mended(
     assert named(findings, "constraints", "graphwriter_post_id") == "graphwriter schema apply"
     twice = "CREATE (:Post:Message {post_id: 'twice'}), (:Post:Message {post_id: 'twice'})"
     driver.execute_query(twice, database_="neo4j")
-    mend = named(found(environ), "constraints", "duplicate nodes")
-    assert mend == "graphwriter verify graph --repair"
+    repair = named(found(environ), "constraints", "duplicate nodes")
+    assert repair == "graphwriter verify graph --repair"
     driver.execute_query("MATCH (p:Post {post_id: 'twice'}) DELETE p", database_="neo4j")
     named(findings, "bare ids", "1 message duplicated")
     adopt = named(findings, "foreign posts", "1 post of another service", "not adopted")
     named(findings, "foreign posts", "1 post of another service", "without an address")
     named(findings, "doubled links", "1 post with more than one REPLIES_TO, such as f7")
-    for mend in ("graphwriter schema apply", adopt):
-        done = [sys.executable, "-m", *mend.split()]
+    for repair in ("graphwriter schema apply", adopt):
+        done = [sys.executable, "-m", *repair.split()]
         subprocess.run(done, env=os.environ | environ, check=True, capture_output=True)
     stream = Stream(environ["REDIS_URL"], STREAM, GROUP, "w", block=0.1)
     newer = event(
@@ -249,9 +249,9 @@ def test_what_is_wrong_with_the_graph_is_named_and_mended(
         "telegram_message_id: 4})",
         database_="neo4j",
     )
-    mend = named(found(environ), "doubled links", "such as f7")
-    assert mend == "graphwriter verify stream --repair"
-    done = [sys.executable, "-m", *mend.split()]
+    repair = named(found(environ), "doubled links", "such as f7")
+    assert repair == "graphwriter verify stream --repair"
+    done = [sys.executable, "-m", *repair.split()]
     subprocess.run(done, env=os.environ | environ, check=True, capture_output=True)
     left = found(environ)
     assert not checks(left) & {"constraints", "doubled links", "posts"}

@@ -50,24 +50,26 @@ def test_a_redis_that_forgets_is_named_and_the_commands_mend_it(
         there = environ | {"REDIS_URL": server.url}
         findings = found(there)
         assert named(findings, "memory", "of maxmemory", "refuses producers") == "graphwriter trim"
-        for mend in (
+        for repair in (
             named(findings, "memory policy", "allkeys-lru", "all events"),
             named(findings, "persistence", "a restart loses every event"),
         ):
-            start, _, words = mend.partition('-u "$REDIS_URL" ')
+            start, _, words = repair.partition('-u "$REDIS_URL" ')
             assert start == "redis-cli "
             client.execute_command(*words.split())
         client.config_set("maxmemory", 0)
         client.config_set("appendfsync", "no")
-        mend = named(found(there), "persistence", "half a minute")
-        client.execute_command(*mend.partition('" ')[2].split())
+        repair = named(found(there), "persistence", "half a minute")
+        client.execute_command(*repair.partition('" ')[2].split())
         assert not checks(found(there)) & {"memory", "memory policy", "persistence"}
         host, port = server.address.split(":")
         with started(
             Valkey(data=tmp_path / "r", config={"replicaof": f"{host} {port}"})
         ) as replica:
-            mend = named(found(environ | {"REDIS_URL": replica.url}), "redis role", "is a replica")
-            assert mend == f"export REDIS_URL={server.url}"
+            repair = named(
+                found(environ | {"REDIS_URL": replica.url}), "redis role", "is a replica"
+            )
+            assert repair == f"export REDIS_URL={server.url}"
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +92,8 @@ def test_a_neo4j_that_refuses_is_named(read_only: Neo4j, tmp_path: Path) -> None
     findings = found(right)
     named(findings, "neo4j", "DatabaseUnavailable")
     assert named(findings, "database", "is offline") == "neo4j restart"
-    mend = named(findings, "database", "the database neo4j is configured as read-only")
-    assert mend == "grep read_only /etc/neo4j/neo4j.conf"
+    repair = named(findings, "database", "the database neo4j is configured as read-only")
+    assert repair == "grep read_only /etc/neo4j/neo4j.conf"
     assert max(one.code for one in findings) == EXIT_UNAVAILABLE
     findings = found(right | {"NEO4J_DATABASE": "posts"})
     assert named(findings, "neo4j", "DatabaseNotFound") == "export NEO4J_DATABASE=neo4j"
@@ -104,8 +106,8 @@ def test_a_neo4j_that_refuses_is_named(read_only: Neo4j, tmp_path: Path) -> None
     assert "Unauthorized" in refused["text"]
     assert "NEO4J_USER (neo4j) or NEO4J_PASSWORD is wrong" in refused["text"]
     assert refused["mend"] is None
-    mend = named(found(there), "neo4j", "NEO4J_PASSWORD is not set")
-    assert mend == "export NEO4J_USER=neo4j NEO4J_PASSWORD_FILE=FILE"
+    repair = named(found(there), "neo4j", "NEO4J_PASSWORD is not set")
+    assert repair == "export NEO4J_USER=neo4j NEO4J_PASSWORD_FILE=FILE"
     assert {row["level"] for row in rows if row["check"] == "constraints"} == {"unknown"}
 
 
@@ -208,13 +210,13 @@ def test_settings_that_do_not_fit_are_all_named() -> None:
     seen = {"config": config, "wrong_values": wrong, "environ": environ}
     findings = [one for one in doctor.run_checks(facts.Facts(seen)) if one.level == "wrong"]
     assert named(findings, "settings", "GRAPH_WRITER_BLOCK is 'soon'") == "unset GRAPH_WRITER_BLOCK"
-    mend = named(findings, "settings", "GRAPH_WRITER_CLAIM_IDLE is 5 s")
-    assert mend == "unset GRAPH_WRITER_WATCHDOG GRAPH_WRITER_CLAIM_IDLE"
+    repair = named(findings, "settings", "GRAPH_WRITER_CLAIM_IDLE is 5 s")
+    assert repair == "unset GRAPH_WRITER_WATCHDOG GRAPH_WRITER_CLAIM_IDLE"
     named(findings, "settings", "GRAPH_WRITER_WATCHDOG is 10 s")
-    mend = named(
+    repair = named(
         findings, "variables", "GRAPH_WRITER_BATCHSIZE", "did you mean GRAPH_WRITER_BATCH_SIZE"
     )
-    assert mend == (
+    assert repair == (
         'export GRAPH_WRITER_BATCH_SIZE="$GRAPH_WRITER_BATCHSIZE"; unset GRAPH_WRITER_BATCHSIZE'
     )
     named(findings, "variables", "NEO4J_USERNAME", "did you mean NEO4J_USER")

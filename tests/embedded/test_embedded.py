@@ -321,7 +321,7 @@ def fetched(progress: jars.Progress | None = None) -> list[Path]:
         raise
 
 
-def test_a_truncated_jar_is_mended(one_jar: jars.Artifact) -> None:
+def test_a_truncated_jar_is_downloaded_again(one_jar: jars.Artifact) -> None:
     seen: list[tuple[int, int, int]] = []
     [jar] = fetched(lambda *progress: seen.append(progress))
     whole = jar.read_bytes()

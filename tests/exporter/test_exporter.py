@@ -144,7 +144,7 @@ def test_others_read_with_a_token_that_cannot_be_guessed_or_not_at_all(
 
 
 def test_a_port_that_is_taken_is_named(pool_environ: dict[str, str]) -> None:
-    """In one line, with the exit code for what a person has to mend."""
+    """In one line, with the exit code for what an operator must correct."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = subprocess.run(
@@ -191,7 +191,7 @@ def test_however_many_read_and_however_slowly_the_servers_are_asked_as_often(
     assert asked <= took / 2 + 2
 
 
-def test_a_worker_that_is_there_and_does_not_get_on_is_not_well(
+def test_a_running_worker_without_progress_is_not_healthy(
     exporter: Start, pool_environ: dict[str, str]
 ) -> None:
     """The only one is stopped: not ready within the watchdog's time, and ready again after."""

@@ -1,4 +1,4 @@
-"""A server that is away for some time, with workers that are killed and started meanwhile."""
+"""A server is unavailable for some time, and workers are killed and started meanwhile."""
 
 from __future__ import annotations
 

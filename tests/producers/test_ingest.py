@@ -155,7 +155,7 @@ def test_a_position_is_noted_only_when_the_page_is_in_the_stream(
     redis_client: redis.Redis,
     positions: Path,
 ) -> None:
-    """Stopped while Redis is away; the next start reads it all."""
+    """Stopped while Redis is unavailable; the next start reads everything."""
     telegram.say(*posts(1, 3))
     link = proxy(valkey_url)
     link.stop()

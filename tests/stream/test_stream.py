@@ -176,7 +176,7 @@ def test_every_reading_counts_as_a_delivery(opened: Open, redis_client: redis.Re
 
 
 def test_trimmed_entries_come_back_empty(opened: Open, redis_client: redis.Redis) -> None:
-    """From the pending ones, and from a claim whoever has had them for however long."""
+    """From pending entries, and from a claim, whichever consumer has them."""
     stream = opened()
     stream.create_group()
     there = add(redis_client, 6)
@@ -349,7 +349,7 @@ def test_a_server_that_is_down_is_unavailable(opened: Open, between: Proxy) -> N
 
 
 @pytest.mark.parametrize(
-    ("broken", "mended"),
+    ("broken", "repaired"),
     [
         ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
         ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
@@ -357,7 +357,7 @@ def test_a_server_that_is_down_is_unavailable(opened: Open, between: Proxy) -> N
     ],
 )
 def test_a_server_that_takes_no_writes_for_now_is_unavailable(
-    opened: Open, redis_client: Any, broken: str, mended: str
+    opened: Open, redis_client: Any, broken: str, repaired: str
 ) -> None:
     """Short of memory, without its replicas, or a replica itself: that passes."""
     redis_client.execute_command(*broken.split())
@@ -367,11 +367,11 @@ def test_a_server_that_takes_no_writes_for_now_is_unavailable(
         with pytest.raises(Unavailable):
             opened().try_alone(Entry(b"1-0", {}))
     finally:
-        redis_client.execute_command(*mended.split())
+        redis_client.execute_command(*repaired.split())
     assert opened().create_group()
 
 
-def test_what_a_person_has_to_mend_is_a_configuration_error(
+def test_what_an_operator_must_correct_is_a_configuration_error(
     opened: Open, redis_client: redis.Redis, account: Callable[..., str]
 ) -> None:
     """A wrong password, which stays untold, a missing permission, a key that is no stream."""
@@ -408,7 +408,7 @@ def test_a_full_server_keeps_nobody_from_a_group_that_is_there(
 def test_own_entries_come_one_by_one_once_some_came_back_too_often(
     opened: Open, redis_client: redis.Redis
 ) -> None:
-    """Reading a thousand large ones at once may be what ends the worker."""
+    """Reading a thousand large entries together may crash the worker."""
     stream = opened()
     stream.create_group()
     add(redis_client, 5)

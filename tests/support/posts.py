@@ -34,7 +34,7 @@ def ddl() -> str:
 
 
 def create(url: str, rows: list[Row]) -> None:
-    """Make the tables anew, with `rows` in them."""
+    """Create the tables again, with `rows`."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP TABLE IF EXISTS posts; DROP TABLE IF EXISTS channels")
         connection.execute(ddl())

@@ -1,4 +1,4 @@
-"""The audit on real servers: a graph is broken in every way, and each is found and mended."""
+"""The audit on real servers: a graph is broken in every way, and each is found and repaired."""
 
 from __future__ import annotations
 
@@ -172,10 +172,10 @@ BROKEN: list[tuple[str, LiteralString, dict[str, int]]] = [
 
 
 @pytest.mark.parametrize(("query", "wanted"), [b[1:] for b in BROKEN], ids=[b[0] for b in BROKEN])
-def test_each_way_a_graph_can_break_is_found_and_mended(
+def test_each_way_a_graph_can_break_is_found_and_repaired(
     graph: Graph, driver: neo4j.Driver, tmp_path: Path, query: LiteralString, wanted: dict[str, int]
 ) -> None:
-    """Found and left as it is; mended, with examples; then there is nothing more to find."""
+    """Found and left as it is; repaired, with examples; then there is nothing more to find."""
     written(graph, WORLD)
     source = stored(tmp_path / "events", WORLD)
     right = whole(driver, graph)
@@ -439,7 +439,7 @@ def test_repairs_are_safe_beside_workers_and_whoever_breaks_the_graph(
         for start in range(0, len(part), 20):
             written(graph, part[start : start + 20])
 
-    def mend() -> None:
+    def repair() -> None:
         for _ in range(3):
             audited(graph, source, repair=True)
 
@@ -453,7 +453,9 @@ def test_repairs_are_safe_beside_workers_and_whoever_breaks_the_graph(
                 "author_type: q.post_id})"
             )
 
-    assert together(lambda: work(world[::2]), lambda: work(world[1::2]), mend, mend, spoil) == []
+    assert (
+        together(lambda: work(world[::2]), lambda: work(world[1::2]), repair, repair, spoil) == []
+    )
     assert audited(graph, source, repair=True).left == 0
     assert kinds(audited(graph, source)) == {}
     assert_same(told.graph(), read_graph(driver))

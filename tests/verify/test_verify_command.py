@@ -109,7 +109,7 @@ def test_what_is_in_flight_or_a_dead_letter_is_not_missing(
 
 
 def test_a_row_has_a_time_of_its_own(graph: Graph, postgres_url: str) -> None:
-    """The same of another time is right, something else is mended where the row is later."""
+    """The same of another time is right, something else is repaired where the row is later."""
     made = database_rows(40)
     create(postgres_url, made)
     with Database(postgres_url) as database:
@@ -144,7 +144,7 @@ def test_a_desktop_export_is_what_was_imported(graph: Graph) -> None:
 
 @pytest.mark.skipif(not DUMP.exists(), reason=f"no dump at {DUMP}")
 def test_a_telethon_dump_is_what_was_imported(graph: Graph, run: Run) -> None:
-    """By the command, which mends what is not there."""
+    """By the command, which writes what is missing."""
     told = run("telethon", str(DUMP), "--repair", "--json")
     assert told.returncode == EXIT_OK, told.stderr
     summary = json.loads(told.stdout.splitlines()[-1])
@@ -201,7 +201,7 @@ def test_what_cannot_be_looked_at_is_told_from_what_differs(
         assert word in line
 
 
-def test_a_connection_lost_half_way_is_told_and_what_was_mended_stays(
+def test_a_connection_lost_half_way_is_told_and_finished_repairs_stay(
     graph: Graph, neo4j_server: Server, tmp_path: Path, proxy: Callable[[str], Proxy]
 ) -> None:
     """The report is of what was looked at until then."""

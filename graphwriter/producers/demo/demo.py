@@ -33,11 +33,10 @@ def events(count: int, seed: int = 1, start: datetime | None = None) -> Iterator
 class Demo:
     """`count` entries, the same for the same `count`, `seed` and `start`, as fields for XADD.
 
-    Without `start` the stream ends about now; a `start` without a zone is UTC. Each pass over it
-    begins anew. `planted` counts what the last pass has put in so far: `posts` (each once, whatever
-    came of it later), `edits`, `moved`, `cleared`, `repeated`, `late` and `broken`. Every post
-    comes in at least one valid entry, so after the whole stream the graph has exactly `posts`
-    posts.
+    Without `start` the stream ends about now; a `start` without a zone is UTC. Each iteration
+    starts again. `planted` counts what the last one has generated so far: `posts` (each once),
+    `edits`, `moved`, `cleared`, `repeated`, `late` and `broken`. Every post is in at least one
+    valid entry, so after the whole stream the graph has exactly `posts` posts.
     """
 
     def __init__(self, count: int, seed: int = 1, start: datetime | None = None) -> None:

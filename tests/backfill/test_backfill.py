@@ -529,6 +529,6 @@ def test_the_library_writes_the_given_posts(
         away.close()
     lines = [json.loads(line) for line in (tmp_path / "bad").read_text().splitlines()]
     assert {line["id"]: line["reason"] for line in lines} == reasons | {"x": "wrong_type"}
-    assert all(f"post {key} is not written" in caplog.text for key in reasons)
+    assert all(f"post {key} was not written" in caplog.text for key in reasons)
     good = [row for row in made[:30] if str(row["id"]) not in reasons]
     assert_same(expected(good), read_graph(graph_empty))

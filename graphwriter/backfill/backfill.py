@@ -189,7 +189,7 @@ class Backfill:
     def _log(self, rejects: list[Reject]) -> None:
         logged = self._progress.rejected
         for reject in rejects[: max(0, LOGGED_REJECTS - logged)]:
-            log.warning("post %s is not written: %s: %s", *reject)
+            log.warning("post %s was not written: %s: %s", *reject)
         if logged < LOGGED_REJECTS <= logged + len(rejects):
             log.warning("further rejects are in %s", self.checkpoint.rejects)
 

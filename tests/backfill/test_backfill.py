@@ -243,7 +243,7 @@ def test_a_bad_row_is_reported_and_the_others_are_written(
     assert {line["id"]: line["reason"] for line in lines} == reasons
     assert Path(told["rejects"]).stat().st_mode & 0o777 == 0o600
     for key, reason in reasons.items():
-        assert f"post {key} is not written: {reason}: " in err
+        assert f"post {key} was not written: {reason}: " in err
     graph_empty.execute_query("MATCH (n {post_id: $id}) DETACH DELETE n", id=taken)
     good = [row for row in made if str(row["id"]) not in reasons]
     assert_same(expected(good), read_graph(graph_empty))

@@ -152,7 +152,11 @@ def test_the_workers_help_answers_in_a_third_of_a_second() -> None:
         (["status", "--redis-url", "redis://u:secret@127.0.0.1/0"], {}, ("REDIS_URL_FILE",)),
         (["watchdog"], {}, ("supervisord",)),
         (["demo", "no-such.json"], {}, ("no-such.json",)),
-        (["demo", __file__], {"NEO4J_URI": "bolt://127.0.0.1:1"}, (__file__, "not a Telegram export")),
+        (
+            ["demo", __file__],
+            {"NEO4J_URI": "bolt://127.0.0.1:1"},
+            (__file__, "not a Telegram export"),
+        ),
         (["publish", "no-such.jsonl"], {}, ("no-such.jsonl",)),
         (["import", "desktop", "no-such.json"], {}, ("no-such.json",)),
     ],

@@ -172,24 +172,29 @@ def _run(
     from graphwriter.verify.audit import Audit
 
     failed: GraphwriterError | None = None
+    report: AuditReport | None = None
     stopped = _stop_signals()
-    with stopped, connect(config) as connected:
-        audit = Audit(connected, repair=repair, share=share, text=config.text, examples=examples)
-        try:
+    try:
+        with stopped, connect(config) as connected:
+            audit = Audit(
+                connected, repair=repair, share=share, text=config.text, examples=examples
+            )
+            report = audit.report
             connected.check()
             _steps(audit, source)
-        except KeyboardInterrupt:
-            pass
-        except GraphwriterError as error:
-            failed = error
-    report = audit.report
-    if report.counts or report.found:
+    except GraphwriterError as error:
+        failed = error
+    except BaseException:  # an interrupt inside the driver may end as any error, also in its close
+        if not stopped.received:
+            raise
+    if report is not None and (report.counts or report.found):
         (_as_json if json else _as_table)(report, repair)
-    if stopped.received:  # the driver may have turned the interrupt into its own error
+    if stopped.received:
         click.echo("graphwriter: stopped; finished repairs stay", err=True)
         sys.exit(EXIT_FAILED)
     if failed is not None:
         raise failed
+    assert report is not None
     unchecked = strict and report.counts["undecodable"]
     sys.exit(EXIT_DIFFERENT if report.left else EXIT_FAILED if unchecked else EXIT_OK)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from click.testing import CliRunner
 from support.graphs import rows
 from support.names import GROUP, STREAM
 from support.neo4j import Server
@@ -25,6 +28,7 @@ from support.proxy import Proxy
 from support.waits import until
 from test_verify import WORLD, audited, kinds, stored, values, written
 
+from graphwriter.cli import verify
 from graphwriter.database import Database
 from graphwriter.errors import (
     EXIT_CONFIG,
@@ -246,6 +250,23 @@ def test_term_ends_it_with_what_it_found_so_far(graph: Graph, variables: dict[st
     assert said.endswith("graphwriter: stopped; finished repairs stay\n")
     summary = json.loads(out.splitlines()[-1])
     assert (summary["complete"], summary["left"]) == (False, 0)
+
+
+def test_an_interrupt_that_the_driver_turns_into_its_own_error_is_a_stop(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a read did whose buffer was in use: BufferError instead of KeyboardInterrupt."""
+
+    def interrupted(*_: object) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        raise BufferError("Existing exports of data: object cannot be re-sized")
+
+    monkeypatch.setattr(verify, "_steps", interrupted)
+    done = CliRunner().invoke(verify.command, ["graph"], env=variables)
+    assert done.exit_code == EXIT_FAILED
+    assert done.stderr == "graphwriter: stopped; finished repairs stay\n"
 
 
 def test_a_file_is_named_with_the_line(tmp_path: Path) -> None:

@@ -200,7 +200,9 @@ def test_what_is_installed_is_the_package_and_no_more(image: Image) -> None:
     """Version, module and commands; no extra, no checkout."""
     assert image.run("graphwriter", "--version") == f"graphwriter {__version__}\n"
     assert image.run("python", "-m", "graphwriter", "--version") == f"graphwriter {__version__}\n"
-    where = image.run("python", "-c", "from graphwriter import pool; print(pool.conf())").strip()
+    where = image.run(
+        "python", "-c", "from graphwriter.worker import pool; print(pool.conf())"
+    ).strip()
     assert where.startswith(str(image.home))
     present = {path.name for path in Path(where).parent.iterdir() if path.is_file()}
     shipped = {path.name for path in (ROOT / "conf").iterdir() if path.is_file()}

@@ -14,7 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-_KEPT = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # of the run, not a test
+# Of the run, not of a test. A test may start an embedded server of the run again; servers exit with
+# the run in any case.
+_KEPT = (
+    "multiprocessing.resource_tracker",
+    "multiprocessing.forkserver",
+    "graphwriter/embedded/child.py",
+)
 
 
 def children() -> set[int]:
@@ -28,24 +34,24 @@ def children() -> set[int]:
 
 def end(pids: set[int]) -> list[str]:
     """Kill these children with all of theirs, and return their command lines."""
-    ended = []
+    ended: dict[int, str] = {}
     for pid in pids:
         try:
             child = psutil.Process(pid)
             command = " ".join(child.cmdline()) or child.name()
             if any(kept in command for kept in _KEPT):
                 continue
-            ended.append(command)
+            ended[pid] = command
             for one in [*child.children(recursive=True), child]:
                 one.kill()
         except psutil.NoSuchProcess:
             continue
     for each in gc.get_objects():
-        if isinstance(each, subprocess.Popen) and each.pid in pids:
+        if isinstance(each, subprocess.Popen) and each.pid in ended:
             each.wait(10)
             for pipe in filter(None, (each.stdin, each.stdout, each.stderr)):
                 pipe.close()
-    return ended
+    return list(ended.values())
 
 
 @pytest.fixture(autouse=True)

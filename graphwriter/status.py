@@ -117,9 +117,8 @@ class Pipeline(msgspec.Struct):
     rate: float = 0.0
     kills: int = 0
     # Of the batches of the last five minutes, by the live workers of this machine.
-    latency: Quantiles | None = (
-        None  # end to end: from XADD to acknowledgement of a batch's oldest entry
-    )
+    # End to end: from XADD to acknowledgement of a batch's oldest entry.
+    latency: Quantiles | None = None
     seconds: Quantiles | None = None  # from the read of a batch to its acknowledgement
     size: float | None = None  # entries of a batch
 
@@ -151,11 +150,8 @@ class StatusReader:
         now = time.time()
         pipeline = Pipeline(now, self.name, self.group, server)
         if facts is not None:
-            pipeline = Pipeline(
-                now,
-                self.name,
-                self.group,
-                server,
+            pipeline = msgspec.structs.replace(
+                pipeline,
                 length=facts.length,
                 added=facts.added,
                 group_exists=facts.group_exists,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 # Unit, its size in seconds, and the number of seconds up to which it is used.
@@ -50,6 +51,14 @@ def remaining(seconds: float) -> str:
     """Return a time that is left, such as 0:02:10."""
     left = int(seconds)
     return f"{left // 3600}:{left % 3600 // 60:02}:{left % 60:02}"
+
+
+def utc(seconds: float) -> str:
+    """Return the day and time of seconds since 1970; empty for an impossible time."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError, OSError):
+        return ""
 
 
 def plain(cell: Any) -> str:

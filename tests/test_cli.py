@@ -349,6 +349,18 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(
     assert "no dead letters" in run("dead", "list").stdout
 
 
+@pytest.mark.parametrize("when", ["1e99", "nan", "-1e15"])
+def test_a_dead_letter_of_another_program_with_an_impossible_time_is_shown(
+    run: Run, redis_client: redis.Redis, when: str
+) -> None:
+    """Without its time, in the list and by itself."""
+    fields: Any = {"dead.reason": "odd", "dead.source_id": "1-1", "dead.time": when}
+    key: Any = redis_client.xadd(f"{{{STREAM}}}:dead", fields)
+    listed = run("dead", "list")
+    assert (listed.returncode, "odd" in listed.stdout) == (EXIT_OK, True), listed.stderr
+    assert run("dead", "show", key.decode()).returncode == EXIT_OK
+
+
 def test_status_tells_of_a_stream_with_and_without_a_group(
     run: Run, redis_client: redis.Redis
 ) -> None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from graphwriter.cli.options import CONTEXT, REDIS, Group, settings
-from graphwriter.cli.output import as_json, echo_json, table, utc
+from graphwriter.cli.output import as_json, echo_json, table
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_FAILED
-from graphwriter.text import counted, plain
+from graphwriter.text import counted, plain, utc
 
 if TYPE_CHECKING:  # the driver is not needed for --help
     from graphwriter.stream import DeadLetter, DeadLetters

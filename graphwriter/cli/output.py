@@ -68,11 +68,6 @@ def _is_number(cell: Any) -> bool:
     return str(cell).replace(",", "").replace(".", "").isdigit()
 
 
-def utc(seconds: float) -> str:
-    """Return a time in seconds since 1970 for people."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
-
-
 class Progress:
     """Shows the progress of long work on standard error, inside `with`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -27,16 +27,7 @@ def command(config: Config, file: str) -> None:
     """
     from graphwriter.producers import lines
 
-    send(config, _checked(lines.events(file), file), "publishing")
-
-
-def _checked(lines: Iterable[bytes], file: str) -> Iterator[bytes]:
-    from graphwriter.producers.lines import check_first
-
-    for number, line in enumerate(lines):
-        if number == 0:
-            check_first(line, file)
-        yield line
+    send(config, (line for _, line in lines.checked(file)), "publishing")
 
 
 def send(config: Config, events: Iterable[Any], doing: str) -> None:

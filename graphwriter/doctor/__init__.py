@@ -2,8 +2,7 @@
 
 A check is a generator of findings over `Facts`. The facts are read before (`facts`), so a check
 asks no server and cannot hang. A check whose fact is missing reports that it could not be made,
-and why;
-an error that no other check reports becomes a finding.
+and why; an error that no other check reports becomes a finding.
 
 To add a check: write the function in the file of its subject, add it to that file's `CHECKS`, and
 add a fact to `facts.Facts` if it needs a new one. Its name, with spaces, is its name in the output.

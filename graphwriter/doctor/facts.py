@@ -114,6 +114,11 @@ class Facts:
         self.values = dict(values)
         self.late = Unavailable(f"there was no answer within {limit:g} s")
 
+    @property
+    def own_group(self) -> stream_info.Group | None:
+        """The group of the settings; None if it does not exist."""
+        return next((group for group in self.groups if group.name == self.config.group), None)
+
 
 def read(
     config: Config,
@@ -242,7 +247,7 @@ _REDIS: dict[str, Callable[[Client, Config], Any]] = {
 _NEO4J: dict[str, Callable[[Graph], Any]] = {
     "neo4j_version": graph_info.version,
     "neo4j_database": lambda connected: graph_info.database_state(connected, connected.database),
-    "neo4j_write": lambda connected: answer(connected.uri, lambda: graph_info.probe(connected)),
+    "neo4j_write": lambda connected: answer(connected.uri, lambda: connected.check(writes=True)),
     "neo4j_constraints": _constraints,
     "neo4j_posts": lambda connected: graph_info.count(connected, "Post"),
     "neo4j_foreign": graph_info.foreign,

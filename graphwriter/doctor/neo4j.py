@@ -75,8 +75,7 @@ def constraints(facts: Facts) -> Iterator[Finding]:
 
 def posts(facts: Facts) -> Iterator[Finding]:
     """The events that the group has read are in this graph, and not in another one."""
-    number, stream, config = facts.neo4j_posts, facts.stream, facts.config
-    own = next((group for group in facts.groups if group.name == config.group), None)
+    number, stream, config, own = facts.neo4j_posts, facts.stream, facts.config, facts.own_group
     has_read = own is not None and own.delivered > (0, 0)
     if number or not has_read or stream.pending or stream.dead:
         yield ok(counted(number, "post"))

@@ -49,8 +49,7 @@ def group(facts: Facts) -> Iterator[Finding]:
 
 def trimmed(facts: Facts) -> Iterator[Finding]:
     """No entry was trimmed or deleted before it was delivered."""
-    stream, ends, workers = facts.stream, facts.ends, facts.workers
-    own = next((group for group in facts.groups if group.name == facts.config.group), None)
+    stream, ends, workers, own = facts.stream, facts.ends, facts.workers, facts.own_group
     if ends is None or own is None:
         yield ok("nothing to lose: there is no group yet")
     elif stream.trimmed_unread:

@@ -117,7 +117,7 @@ def decode(fields: Mapping[bytes, bytes]) -> PostParsedEventV1:
     except msgspec.ValidationError as error:
         return _last_duplicate(error, fields)
     except msgspec.DecodeError as error:
-        raise BadEvent("not_json", plain(error)) from None
+        raise BadEvent("not_json", unquoted(error)) from None
 
 
 def from_values(values: Mapping[str, Any]) -> PostParsedEventV1:
@@ -225,7 +225,7 @@ def refusal(error: msgspec.ValidationError, values: Mapping[str, Any]) -> BadEve
         return BadEvent("missing_field", f"{missing[1]} is required and missing")
     at = _AT.search(text)
     if at is None:
-        return BadEvent("wrong_type", plain(error))
+        return BadEvent("wrong_type", unquoted(error))
     reason = "integer_range" if BEYOND.match(text) else "wrong_type"
     expected = text[: at.start()].removeprefix("Expected ").replace("`", "")
     return BadEvent(reason, f"{at[1]} is {shown(values.get(at[1]))}, expected {expected}")
@@ -261,9 +261,9 @@ def _untyped(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
     try:
         values = msgspec.json.decode(data)
     except msgspec.ValidationError as error:  # a number with thousands of digits
-        raise BadEvent("integer_range", plain(error)) from None
+        raise BadEvent("integer_range", unquoted(error)) from None
     except msgspec.DecodeError as error:
-        raise BadEvent("not_json", plain(error)) from None
+        raise BadEvent("not_json", unquoted(error)) from None
     except RecursionError:
         raise BadEvent("too_deep", _DEEP) from None
     return values if isinstance(values, dict) else {}
@@ -272,6 +272,6 @@ def _untyped(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
 _DEEP = "the JSON is nested too deep"
 
 
-def plain(error: Exception) -> str:
+def unquoted(error: Exception) -> str:
     """Return the message of a msgspec error without its backquotes."""
     return str(error).replace("`", "")

@@ -6,7 +6,6 @@ The template engine escapes every value, after control characters were removed f
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from importlib import resources
@@ -18,7 +17,7 @@ from markupsafe import Markup
 from graphwriter import __version__
 from graphwriter.exporter.refresh import Reading
 from graphwriter.status import POINTS, problems, warnings
-from graphwriter.text import age, plain, rate
+from graphwriter.text import age, plain, rate, utc
 
 WIDTH, HEIGHT = 300, 40  # of the chart of rates, in its own units
 
@@ -43,7 +42,7 @@ class Page:
             lstrip_blocks=True,
             finalize=_printable,
         )
-        templates.filters |= {"age": _age, "number": _number, "utc": _utc, "rate": _rate}
+        templates.filters |= {"age": _age, "number": _number, "utc": utc, "rate": _rate}
         style, script = _file("page.css"), _file("page.js")
         # Only our own style and script: an injected element could do nothing.
         self.policy = (
@@ -136,11 +135,3 @@ def _number(value: float | None) -> str | None:
 
 def _rate(value: float | None) -> str:
     return "\N{EN DASH}/s" if value is None else rate(value)
-
-
-def _utc(seconds: float) -> str:
-    """Return day and time; nothing for an impossible time."""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
-    except (OverflowError, ValueError, OSError):
-        return ""

@@ -28,6 +28,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.07, 1.0  # seconds; the driver's own first one la
 SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 
 
+@cache
 def statement(name: str) -> LiteralString:
     """Return the statement of cypher/NAME.cypher, or the one below `:NAME` in queries.cypher."""
     return _queries().get(name) or _read(name)

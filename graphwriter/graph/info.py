@@ -62,11 +62,6 @@ def database_state(graph: Graph, database: str) -> DatabaseState | None:
     return DatabaseState(row["access"], row["currentStatus"], row["statusMessage"] or "")
 
 
-def probe(graph: Graph) -> None:
-    """Return if the database takes writes: creates a node, and rolls back."""
-    graph.check(writes=True)
-
-
 def clock_ahead(graph: Graph) -> float:
     """Return by how many seconds the server's clock is ahead of this machine's."""
     query = statement("clock")

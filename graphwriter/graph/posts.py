@@ -26,9 +26,6 @@ class PostState(NamedTuple):
     authors: Sequence[tuple[Endpoint | None, Any]]  # signature
 
 
-_STATE = statement("state")
-
-
 def read(
     graph: Graph, addresses: Iterable[Address], text: bool = False
 ) -> dict[Address, PostState]:
@@ -37,7 +34,7 @@ def read(
     Needs the constraint on :Message; without it every address is a scan of the graph. Raises
     Unavailable, ConfigError, or TooBig if it takes longer than one transaction may.
     """
-    rows = graph.rows(_STATE, wanted={"keys": sorted(addresses), "text": text})
+    rows = graph.rows(statement("state"), wanted={"keys": sorted(addresses), "text": text})
     return {
         (key[0], key[1]): PostState(
             is_post,

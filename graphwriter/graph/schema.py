@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, LiteralString
 
 from graphwriter.errors import ConfigError
+from graphwriter.graph import info
 from graphwriter.graph.client import Graph, statement
 from graphwriter.graph.failures import Refused
 
@@ -123,12 +124,7 @@ def adopt(graph: Graph, page: int = 1000) -> tuple[int, int]:
             ([row["post_id"], row["channel"], row["message"]] for row in posts), key=_key
         )
         adopted += graph.repair(adopting, claims=claims)[0]["adopted"]
-    return adopted, unadopted(graph)
-
-
-def unadopted(graph: Graph) -> int:
-    """Return how many posts of another service are not adopted."""
-    return int(graph.read(statement("foreign"))[0]["number"])
+    return adopted, info.foreign(graph).number
 
 
 def _key(claim: list[Any]) -> tuple[Any, ...]:

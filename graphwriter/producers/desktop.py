@@ -31,7 +31,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from graphwriter.errors import BadEvent, ConfigError
 from graphwriter.events import times
 from graphwriter.events.telegram import Peer
-from graphwriter.events.wire import plain, shown
+from graphwriter.events.wire import shown, unquoted
 from graphwriter.producers.identity import identity, wired
 from graphwriter.producers.jsonfile import JsonFile, Rejected, decoding, opened, raised
 
@@ -142,8 +142,7 @@ def events(
 
     Raises:
         ConfigError: this is not an export, or it cannot be read, or it is truncated: then
-        everything
-            before that has been yielded.
+            everything before that has been yielded.
         BadEvent: only without `rejected`.
     """
     path = path / "result.json" if path.is_dir() else path
@@ -258,7 +257,7 @@ def _chat(head: dict[str, bytes]) -> Chat:
         kind = msgspec.json.decode(head["type"], type=str | None)
         bare = msgspec.json.decode(head["id"], type=int)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadEvent("wrong_type", f"type or id of the chat: {plain(error)}") from None
+        raise BadEvent("wrong_type", f"type or id of the chat: {unquoted(error)}") from None
     if not 0 < bare <= 10**18:
         raise BadEvent("wrong_type", f"id of the chat is {bare}, expected a bare positive id")
     return Chat(kind, bare)

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from graphwriter.errors import BadEvent, ConfigError
-from graphwriter.events.wire import plain, refusal
+from graphwriter.events.wire import refusal, unquoted
 
 CHUNK = 1 << 18  # bytes of one read: large enough that the cost of the call does not count
 VALUE_LIMIT = 1 << 24  # bytes of one value; a Telegram message is far below 1 MiB
@@ -174,7 +174,7 @@ def decoding(raw: bytes, repaired: Callable[[bytes], bytes] = bytes) -> Iterator
     except msgspec.ValidationError as error:
         raise refusal(error, _untyped(repaired(raw))) from None
     except msgspec.DecodeError as error:
-        raise BadEvent("not_json", plain(error)) from None
+        raise BadEvent("not_json", unquoted(error)) from None
 
 
 def _untyped(raw: bytes) -> dict[str, Any]:

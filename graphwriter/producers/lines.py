@@ -7,6 +7,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -19,9 +20,13 @@ _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 
 
-def events(path: Path | str) -> Iterator[bytes]:
-    """Yield the lines of the file at `path`, as `numbered` does."""
-    return (line for _, line in numbered(path))
+def checked(path: Path | str) -> Iterator[tuple[int, bytes]]:
+    """Yield what `numbered` does; raises ConfigError too if the first line is not an event."""
+    lines = numbered(path)
+    for number, line in islice(lines, 1):
+        _check_first(line, str(path))
+        yield number, line
+    yield from lines
 
 
 def numbered(path: Path | str) -> Iterator[tuple[int, bytes]]:
@@ -33,8 +38,7 @@ def numbered(path: Path | str) -> Iterator[tuple[int, bytes]]:
 
     Raises:
         ConfigError: the file is missing, a directory, truncated, damaged, or has a line of more
-        than
-            `LINE_LIMIT` bytes (most likely JSON that is not one event a line). The error names file
+            than `LINE_LIMIT` bytes (most likely JSON that is not one event a line). The error names file
             and line; everything before has been yielded.
     """
     name = "standard input" if str(path) == "-" else str(path)
@@ -60,21 +64,6 @@ def numbered(path: Path | str) -> Iterator[tuple[int, bytes]]:
         raise (_error(name, read, problem) if read else ConfigError(f"{name}: {problem}")) from None
 
 
-def check_first(line: bytes, name: str) -> None:
-    """Raise ConfigError if the first line of the file `name` is not an event."""
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        value = None
-    # An export without line feeds is also an object on one line, and so is a Telethon message.
-    if not isinstance(value, dict) or value.keys() & {"messages", "chats", "_"}:
-        raise ConfigError(
-            f"{name}: its first line is not an event (a JSON object on one line); a "
-            "Telegram Desktop export goes through `graphwriter import desktop`, a Telethon dump "
-            "through `graphwriter import telethon`"
-        )
-
-
 @contextmanager
 def _opened(path: Path | str) -> Iterator[BinaryIO]:
     if str(path) == "-":
@@ -90,3 +79,18 @@ def _opened(path: Path | str) -> Iterator[BinaryIO]:
 
 def _error(name: str, read: int, problem: str) -> ConfigError:
     return ConfigError(f"{name}, line {read + 1}: {problem}")
+
+
+def _check_first(line: bytes, name: str) -> None:
+    """Raise ConfigError if the first line of the file `name` is not an event."""
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        value = None
+    # An export without line feeds is also an object on one line, and so is a Telethon message.
+    if not isinstance(value, dict) or value.keys() & {"messages", "chats", "_"}:
+        raise ConfigError(
+            f"{name}: its first line is not an event (a JSON object on one line); a "
+            "Telegram Desktop export goes through `graphwriter import desktop`, a Telethon dump "
+            "through `graphwriter import telethon`"
+        )

@@ -15,6 +15,7 @@ from graphwriter.stream.entry import ALL, Entry, new_entry, tagged
 
 T = TypeVar("T")
 log = logging.getLogger("graphwriter")
+BLOCK = 1.0  # seconds that a read waits for the first entry of a batch; then it takes what is there
 SOCKET_MARGIN = 5.0  # seconds that the socket of a blocking read waits longer than the server
 SUSPECT = 2  # deliveries above which an entry is tried alone: it may crash workers
 MISSED_INTERVAL = 1.0  # seconds between two counts of missed entries without a lag
@@ -36,10 +37,10 @@ class Stream:
         stream: str,
         group: str,
         consumer: str,
-        block: float = 1.0,
+        block: float = BLOCK,
     ) -> None:
         self.name, self.group, self.consumer = stream, group, consumer
-        self.block = block  # seconds that `read` waits for the first entry of a batch
+        self.block = block
         self.client: Client = connect(source, stream)
         self._reader: Client = connect(source, stream, timeout=block + SOCKET_MARGIN, retries=0)
         self._tries = f"{tagged(stream)}:tries:{group}"

@@ -19,7 +19,7 @@ from typing import Any
 from graphwriter import events
 from graphwriter.errors import BadEvent, ConfigError
 from graphwriter.events import Address, Event
-from graphwriter.graph import Graph, Refused, duplicates, posts, schema
+from graphwriter.graph import Graph, Refused, duplicates, info, posts, schema
 from graphwriter.graph.batch import fold, newest
 from graphwriter.graph.scan import ScanPage, scan
 from graphwriter.graph.write import write_halving
@@ -144,7 +144,7 @@ class Audit:
     def scan(self) -> Iterator[ScanPage]:
         """Check the invariants of the whole graph; yields each page."""
         counts = self.report.counts
-        counts["unadopted"] = schema.unadopted(self._graph)
+        counts["unadopted"] = info.foreign(self._graph).number
         if not self.report.compared:
             return
         before = {kind: self.report.kinds[kind].left for kind in _TWICE}

@@ -83,11 +83,7 @@ class FileSource(Source):
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the lines; raises ConfigError with the line at which the file cannot be read."""
-        checked = False
-        for number, line in lines.numbered(self._path):
-            if not checked:
-                lines.check_first(line, self._path)
-                checked = True
+        for number, line in lines.checked(self._path):
             yield Item(f"line {number}", _decoded({b"data": line}, _now(), self._tenant))
 
 

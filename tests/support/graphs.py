@@ -25,9 +25,9 @@ def graph(neo4j_server: Server, graph_empty: neo4j.Driver) -> Iterator[Graph]:
         yield opened
 
 
-def event(message: int = 7, second: int = 0, **more: Any) -> Event:
-    """An event of one message; later ones have a higher `second`."""
-    base = {
+def values(message: int = 7, second: int = 0, **more: Any) -> dict[str, Any]:
+    """An event of one message in form (a); later ones have a higher `second`."""
+    return {
         "schema_version": "v1",
         "occurred_at": 1_700_000_000 + second,
         "idempotency_key": "k",
@@ -36,8 +36,13 @@ def event(message: int = 7, second: int = 0, **more: Any) -> Event:
         "post_id": f"p{message}",
         "tg_channel_id": CHANNEL,
         "telegram_message_id": message,
+        **more,
     }
-    return events.from_values(base | more, 2**50)
+
+
+def event(message: int = 7, second: int = 0, **more: Any) -> Event:
+    """The same, decoded."""
+    return events.from_values(values(message, second, **more), 2**50)
 
 
 def rows(graph: Graph, query: LiteralString) -> list[list[Any]]:

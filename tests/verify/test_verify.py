@@ -11,6 +11,7 @@ from typing import Any, LiteralString
 
 import neo4j
 import pytest
+from support import graphs
 from support.graphs import CHANNEL, rows, together
 from support.model import assert_same, read_graph
 from support.neo4j import Server
@@ -37,20 +38,9 @@ NO_LINKS: dict[str, Any] = {"reply_to_message_id": None, "forward_from_name": No
 
 
 def values(message: int, second: int = 0, **more: Any) -> dict[str, Any]:
-    """An event of one message in form (a); later ones have a higher `second`."""
-    return {
-        "schema_version": "v1",
-        "occurred_at": 1_700_000_000 + second,
-        "idempotency_key": "k",
-        "tenant_id": "t",
-        "channel_id": "c",
-        "post_id": f"p{message}",
-        "tg_channel_id": CHANNEL,
-        "telegram_message_id": message,
-        "posted_at": 1_600_000_000.25,
-        "views_count": 5,
-        **more,
-    }
+    """An event of one message in form (a), with values of its own beside the required ones."""
+    own = {"posted_at": 1_600_000_000.25, "views_count": 5}
+    return graphs.values(message, second, **(own | more))
 
 
 # The newest of each message, and something older of one of them.

@@ -15,7 +15,7 @@ from graphwriter.stream.entry import ALL, Entry, new_entry, tagged
 
 T = TypeVar("T")
 log = logging.getLogger("graphwriter")
-BLOCK = 1.0  # seconds that a read waits for the first entry of a batch; then it takes what is there
+BLOCK = 1.0  # seconds that a read waits for its first entry; a batch does not wait to be full
 SOCKET_MARGIN = 5.0  # seconds that the socket of a blocking read waits longer than the server
 SUSPECT = 2  # deliveries above which an entry is tried alone: it may crash workers
 MISSED_INTERVAL = 1.0  # seconds between two counts of missed entries without a lag

@@ -127,7 +127,9 @@ def _differences(facet: Any, held: PostState, text: bool, exact: bool) -> Iterat
     match facet:
         case Post():
             names = facet._fields[1:] if text else facet._fields[1:-1]
-            for name, wanted, found in zip(names, facet[1:], held.post, strict=False):
+            wanted_values = facet[1 : len(names) + 1]
+            held_values = held.post[: len(names)]
+            for name, wanted, found in zip(names, wanted_values, held_values, strict=True):
                 if not _same(wanted, found) and (exact or wanted is not None):
                     yield (
                         WRONG_VALUE,

@@ -128,7 +128,7 @@ def files(random: Random, folder: Path) -> Iterator[None]:
         (desktop.events, export),
         (dump.events, dumped),
         (dump.events, b"\n".join(json.dumps(each).encode() for each in DUMP)),
-        (lines.events, b"\n".join([line] * 3)),
+        (lines.checked, b"\n".join([line] * 3)),
         (lambda path: [Positions(path)], b'{"-1001179270258": 24237, "5": 7}'),
     )
     while True:

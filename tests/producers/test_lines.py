@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,53 +21,57 @@ def written(path: Path, data: bytes) -> Path:
     return path
 
 
+def read_lines(path: Path | str) -> Iterator[bytes]:
+    return (line for _, line in lines.numbered(path))
+
+
 def read_until_error(path: Path | str) -> tuple[list[bytes], str]:
     """The lines before the error, and the error's text."""
     seen: list[bytes] = []
     with pytest.raises(ConfigError) as caught:
-        seen.extend(lines.events(path))
+        seen.extend(read_lines(path))
     assert "\n" not in str(caught.value)
     return seen, str(caught.value)
 
 
 def test_lines_come_as_they_are_whatever_they_hold(tmp_path: Path) -> None:
-    assert list(lines.events(written(tmp_path / "e.jsonl", b"\n".join(THREE) + b"\n"))) == THREE
+    assert list(read_lines(written(tmp_path / "e.jsonl", b"\n".join(THREE) + b"\n"))) == THREE
 
 
 def test_the_last_line_needs_no_end(tmp_path: Path) -> None:
-    assert list(lines.events(written(tmp_path / "e.jsonl", b"\n".join(THREE)))) == THREE
+    assert list(read_lines(written(tmp_path / "e.jsonl", b"\n".join(THREE)))) == THREE
 
 
 def test_blank_lines_carriage_returns_and_a_byte_order_mark_are_left_out(tmp_path: Path) -> None:
     data = b"\xef\xbb\xbf" + THREE[0] + b"\r\n\r\n  \n\t" + THREE[1] + b" \n\n" + THREE[2] + b"\n"
 
-    assert list(lines.events(written(tmp_path / "e.jsonl", data))) == THREE
+    assert list(read_lines(written(tmp_path / "e.jsonl", data))) == THREE
 
 
 def test_gzip_is_told_by_its_bytes_and_not_by_the_name(tmp_path: Path) -> None:
     zipped = written(tmp_path / "plain.jsonl", gzip.compress(b"\n".join(THREE)))
     plain = written(tmp_path / "zipped.jsonl.gz", b"\n".join(THREE))
 
-    assert list(lines.events(zipped)) == THREE
-    assert list(lines.events(plain)) == THREE
+    assert list(read_lines(zipped)) == THREE
+    assert list(read_lines(plain)) == THREE
 
 
 def test_gzip_files_put_together_are_one(tmp_path: Path) -> None:
     parts = [gzip.compress(line + b"\n") for line in THREE]
 
-    assert list(lines.events(written(tmp_path / "e.jsonl.gz", b"".join(parts)))) == THREE
+    assert list(read_lines(written(tmp_path / "e.jsonl.gz", b"".join(parts)))) == THREE
 
 
 def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
-    assert list(lines.events(written(tmp_path / "e.jsonl", b""))) == []
-    assert list(lines.events(written(tmp_path / "e.jsonl.gz", gzip.compress(b"")))) == []
+    assert list(read_lines(written(tmp_path / "e.jsonl", b""))) == []
+    assert list(read_lines(written(tmp_path / "e.jsonl.gz", gzip.compress(b"")))) == []
 
 
 def test_a_dash_is_standard_input_and_it_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
     stdin = io.TextIOWrapper(io.BytesIO(b"\n".join(THREE)))
     monkeypatch.setattr(sys, "stdin", stdin)
 
-    assert list(lines.events("-")) == THREE
+    assert list(read_lines("-")) == THREE
     assert not stdin.closed
 
 

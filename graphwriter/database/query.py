@@ -28,6 +28,7 @@ _FIELDS = {
     "tenant_id": (_TEXT, "tenant_id"),
     "tg_channel_id": (_INTEGER, "tg_channel_id"),
     "telegram_message_id": (_INTEGER, "telegram_message_id tg_message_id"),
+    "account_id": (_INTEGER, "account_id"),
     "occurred_at": (_TIME, "occurred_at updated_at posted_at"),
     "posted_at": (_TIME, "posted_at"),
     # Also if the graph stores no texts: a version depends on all values, and must be the same.

@@ -119,7 +119,9 @@ def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> 
             "occurred_at",
             f"occurred_at is {shown(event.occurred_at)}, more than a day ahead of the clock",
         )
-    address = (telegram.read_marked("tg_channel_id", event.tg_channel_id), _message_id(event))
+    account = telegram.read_account(event.account_id)
+    own = telegram.read_marked("tg_channel_id", event.tg_channel_id)
+    address = (telegram.chat_of_account(account, own), _message_id(event))
     base = occurred << 21
     posted = None if event.posted_at is None else times.micros("posted_at", event.posted_at)
     values = (
@@ -141,8 +143,8 @@ def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> 
         address,
         event.tenant_id,
         post,
-        _forward(event, address, base),
-        _reply(event, address, base),
+        _forward(event, address, account, base),
+        _reply(event, address, account, base),
         _author(event, address[0], base),
     )
 
@@ -173,7 +175,9 @@ def digest(values: tuple[Any, ...]) -> int:
 _NO_FORWARD, _NO_REPLY = digest((None,) * 5), digest((None,) * 3)
 
 
-def _forward(event: PostParsedEventV1, own: Address, base: int) -> Forward | None:
+def _forward(
+    event: PostParsedEventV1, own: Address, account: int | None, base: int
+) -> Forward | None:
     peer_id, chat_id = event.forward_from_peer_id, event.forward_from_chat_id
     message_id, date = event.forward_from_message_id, event.forward_date
     name = event.forward_from_name
@@ -204,15 +208,24 @@ def _forward(event: PostParsedEventV1, own: Address, base: int) -> Forward | Non
     where = chat
     if where is None and peer is not None and peer.kind != "user":
         where = peer.marked
-    target = None if where is None or message is None else (where, message)
+    target = None
+    if where is not None and message is not None:
+        target = (telegram.chat_of_account(account, where), message)
+        if target[0] != where:
+            chat = target[
+                0
+            ]  # in the digest too: posts of a channel may have events of two accounts
     if target == own:
         raise BadEvent("self_link", f"the post {own} forwards itself")
     marked = None if peer is None else peer.marked
+    if target is not None and target[0] != where:
+        # The digest has the target too: two accounts may send events of one post in a channel.
+        marked, chat = marked or where, target[0]
     version = base | digest((marked, chat, message, when, label))
     return Forward(version, source, target, when, message, label)
 
 
-def _reply(event: PostParsedEventV1, own: Address, base: int) -> Reply | None:
+def _reply(event: PostParsedEventV1, own: Address, account: int | None, base: int) -> Reply | None:
     message, chat_id, thread = (
         event.reply_to_message_id,
         event.reply_to_chat_id,
@@ -224,6 +237,8 @@ def _reply(event: PostParsedEventV1, own: Address, base: int) -> Reply | None:
         return Reply(base | _NO_REPLY, None, None)
     to = None if message is UNSET else message
     chat = telegram.read_chat("reply_to_chat_id", chat_id, None)
+    if chat is not None:
+        chat = telegram.chat_of_account(account, chat)
     thread_id = None if thread is UNSET else thread
     target = None if to is None else (own[0] if chat is None else chat, to)
     if target == own:

@@ -4,10 +4,15 @@ A peer is a user, a basic chat or a channel (supergroups are channels), each wit
 id. Its *marked* id contains the kind too: `id` for a user, `-id` for a basic chat,
 `-(10**12 + id)` for a channel. This is arithmetic, not the text "-100" before the id: the two agree
 only for channel ids of ten digits.
+
+Channels number their messages for everybody. Private chats and basic groups number them for each
+account: there an address needs the account too, and `chat_of_account` puts it into the chat's id.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
@@ -17,6 +22,7 @@ from graphwriter.errors import BadEvent
 from graphwriter.events.wire import BEYOND, PeerV1, peer_text, shown
 
 MARK = 10**12
+ACCOUNT_MARK = 2 * 10**15  # chats of an account start below every channel's marked id
 
 
 class Peer(NamedTuple):
@@ -51,6 +57,33 @@ def marked_chat(given: int, beside: Peer | None = None) -> int:
         return given
     kind = "chat" if beside is not None and beside.kind == "chat" else "channel"
     return Peer(kind, given).marked
+
+
+def numbered_for_each_account(marked: int) -> bool:
+    """Return whether each account has its own message ids in this chat."""
+    return marked >= -MARK
+
+
+def chat_of_account(account: int | None, marked: int) -> int:
+    """Return the chat's id in an address: for a private chat or basic group of a known account an
+    id of the two together, else `marked`. Such an id is below those of all channels.
+    """
+    if account is None or not numbered_for_each_account(marked):
+        return marked
+    return _chat_of_account(account, marked)
+
+
+@lru_cache(maxsize=4096)
+def _chat_of_account(account: int, marked: int) -> int:
+    text = b"[%d,%d]" % (account, marked)
+    return -(ACCOUNT_MARK + (int.from_bytes(blake2b(text, digest_size=8).digest()) >> 14))
+
+
+def read_account(value: int | None) -> int | None:
+    """Return `account_id`; raises BadEvent if it is not a bare user id."""
+    if value is not None and value <= 0:
+        raise BadEvent("wrong_type", f"account_id is {value}, expected a bare positive id")
+    return value
 
 
 def read_peer(name: str, value: PeerV1 | int | str | UnsetType | None) -> Peer | None:

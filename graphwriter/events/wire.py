@@ -55,6 +55,10 @@ class PostParsedEventV1(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     telegram_message_id: Int | None = None
     tg_message_id: Annotated[Int | None, Meta(description="twin of telegram_message_id")] = None
 
+    account_id: Annotated[
+        Int | None,
+        Meta(description="bare id of the user whose account saw a private chat or basic group"),
+    ] = None
     trace_id: str | None = None
     user_id: str | Int | None = None
     text: str | None = None
@@ -176,9 +180,9 @@ def _list(name: str, raw: bytes) -> list[str]:
 _TEXTS = """schema_version idempotency_key tenant_id channel_id post_id trace_id user_id text
     content_hash telegram_post_url forward_from_name author_name author_type"""
 _OTHERS = {
-    _int: """tg_channel_id telegram_message_id tg_message_id link_count views_count forwards_count
-        reactions_count forward_from_chat_id forward_from_message_id reply_to_message_id
-        reply_to_chat_id thread_id""",
+    _int: """tg_channel_id telegram_message_id tg_message_id account_id link_count views_count
+        forwards_count reactions_count forward_from_chat_id forward_from_message_id
+        reply_to_message_id reply_to_chat_id thread_id""",
     _bool: "has_media is_edited",
     _list: "urls media_sha256_list",
     _text: "occurred_at posted_at forward_date forward_from_peer_id author_peer_id",

@@ -9,13 +9,18 @@ import uuid
 from functools import lru_cache
 from typing import Any
 
-from graphwriter.events.telegram import Peer
+from graphwriter.events.telegram import Peer, chat_of_account, numbered_for_each_account
 
 
-def identity(tenant: str, chat: int, message: int, occurred_at: str) -> dict[str, Any]:
-    """Return the required fields of an event; `chat` is a marked id."""
-    address = f"{chat}:{message}"
-    return {
+def identity(
+    tenant: str, chat: int, message: int, occurred_at: str, account: int | None = None
+) -> dict[str, Any]:
+    """Return the required fields of an event, and `account_id` where the address depends on it.
+
+    `chat` is a marked id, `account` the bare id of the user whose account saw the message.
+    """
+    address = f"{chat_of_account(account, chat)}:{message}"
+    fields = {
         "schema_version": "v1",
         "occurred_at": occurred_at,
         "idempotency_key": f"{tenant}:{address}:{occurred_at}",
@@ -25,6 +30,9 @@ def identity(tenant: str, chat: int, message: int, occurred_at: str) -> dict[str
         "tg_channel_id": chat,
         "telegram_message_id": message,
     }
+    if account is not None and numbered_for_each_account(chat):
+        fields["account_id"] = account
+    return fields
 
 
 def wired(peer: Peer | None) -> dict[str, int] | None:

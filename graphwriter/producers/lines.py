@@ -38,8 +38,8 @@ def numbered(path: Path | str) -> Iterator[tuple[int, bytes]]:
 
     Raises:
         ConfigError: the file is missing, a directory, truncated, damaged, or has a line of more
-            than `LINE_LIMIT` bytes (most likely JSON that is not one event a line). The error names file
-            and line; everything before has been yielded.
+            than `LINE_LIMIT` bytes (most likely JSON that is not one event a line). The error names
+            file and line; everything before has been yielded.
     """
     name = "standard input" if str(path) == "-" else str(path)
     read = 0

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 FIELDS = """\
 event text: schema_version idempotency_key trace_id user_id
 event time: occurred_at
-event integer: tg_channel_id telegram_message_id tg_message_id link_count
+event integer: tg_channel_id telegram_message_id tg_message_id link_count account_id
 event list: urls media_sha256_list
 post text: post_id channel_id tenant_id
 post time: posted_at
@@ -140,6 +140,10 @@ CASES: list[Case] = [
     Case("data wins over flat fields", {**a(), **b(views_count=b"1")}, None, post()),
     Case("unknown fields", a(extra={"n": [10**40]}, x=1.5), None, post()),
     Case("unknown flat fields", b(extra=b"{", x=b""), None, post()),
+    Case("account in a channel", a(account_id=5), None, post()),
+    Case("account of a negative id", a(account_id=-5), "wrong_type"),
+    Case("account of zero", a(account_id=0), "wrong_type"),
+    Case("account as text", a(account_id="5"), "wrong_type"),
     Case("all known fields", a(trace_id="x", user_id="u", text="", urls=["u"], link_count=0,
         media_sha256_list=[], has_media=True, is_edited=False, views_count=0, content_hash="h"),
         None, post(has_media=True, is_edited=False, views_count=0, content_hash="h")),

@@ -89,6 +89,15 @@ def unmarked(number: int) -> tuple[str, str]:
     return kind, str(abs(number) - (CHANNELS_FROM if kind == "channel" else 0))
 
 
+def addressed(account: int | None, chat: int) -> int:
+    """The chat of an address: private chats and basic groups are numbered for each account."""
+    if account is None or chat < -CHANNELS_FROM:
+        return chat
+    text = json.dumps([account, chat], separators=(",", ":")).encode()
+    bits = "".join(f"{byte:08b}" for byte in blake2b(text, digest_size=8).digest())
+    return -(2 * 10**15 + int(bits[:50], 2))
+
+
 def normal(kind: str, value: Any) -> Any:
     """A value that came in JSON, checked: a time is an integer then, a peer its marked id."""
     match kind, value:
@@ -158,7 +167,17 @@ def decode(fields: Fields) -> tuple[Address, int, dict[str, list[Any]]]:
             event[name] = marked("chat" if chat else "channel", event[name])
     spoken = {r: names for r, names in REGISTERS.items() if event.keys() & set(names)}
     values = {r: [event.get(name) for name in names] for r, names in spoken.items()}
-    return (event["tg_channel_id"], ids.pop()), event["occurred_at"], values
+    account = event.get("account_id")
+    if account is not None and account <= 0:
+        raise Refused("wrong_type")
+    if "reply" in values and values["reply"][1]:
+        values["reply"][1] = addressed(account, values["reply"][1])
+    if "forward" in values:
+        sender, given, message, *_ = values["forward"]
+        held_by = given or (sender if (sender or 0) < 0 else None)
+        if held_by and message is not None and addressed(account, held_by) != held_by:
+            values["forward"][:2] = [sender or given, addressed(account, held_by)]
+    return (addressed(account, event["tg_channel_id"]), ids.pop()), event["occurred_at"], values
 
 
 def links(post: Address, values: Mapping[str, list[Any]]) -> list[Any]:

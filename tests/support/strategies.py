@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from support.cases import KIND, REGISTERS
-from support.model import Model
+from support.model import Model, addressed
 
 Event = dict[str, Any]
 Entry = dict[bytes, bytes]
@@ -148,6 +148,7 @@ def posts() -> st.SearchStrategy[Event]:
 @st.composite
 def anything(draw: st.DrawFn) -> Event:
     channel, message = draw(st.sampled_from(ADDRESSES))
+    account = draw(st.sampled_from((None, None, 777, 1001)))
     names = draw(
         st.sampled_from(
             (["telegram_message_id"], ["tg_message_id"], ["telegram_message_id", "tg_message_id"])
@@ -159,9 +160,10 @@ def anything(draw: st.DrawFn) -> Event:
         "idempotency_key": draw(st.sampled_from(("", "k"))),
         "tenant_id": draw(st.sampled_from(("t", "u"))),
         "channel_id": draw(st.sampled_from(("c", "d"))),
-        "post_id": f"{channel}:{message}",
+        "post_id": f"{addressed(account, channel)}:{message}",
         "tg_channel_id": channel,
         **dict.fromkeys(names, message),
+        **({} if account is None else {"account_id": account}),
         **draw(posts()),
     }
     for name, spoken in (("forward", forwards()), ("reply", replies()), ("author", authors())):

@@ -77,6 +77,7 @@ class Ingest:
         self.counts: Counter[str] = Counter()  # `rejected`, `missed`, `failed`: for the exit code
         self._client, self._publisher, self._positions = client, publisher, positions
         self._tenant, self._said, self._every = tenant, said, every
+        self._account: int | None = None
         self._stopping = asyncio.Event()
         self._publishing = asyncio.Lock()
         self._live: asyncio.Queue[dict[str, Any]] = asyncio.Queue(LIVE)
@@ -96,8 +97,10 @@ class Ingest:
 
         forwarding = asyncio.create_task(self._forward())
         try:
-            if await self._call(lambda: self._client.get_me()) is None:
+            me = await self._call(lambda: self._client.get_me())
+            if me is None:
                 raise ConfigError("TELEGRAM_SESSION is not logged in: create a new one")
+            self._account = me.id
             channels = [await self._resolve(name) for name in names]
             if live:
                 # Before the history is read, so that no message falls between the two.
@@ -156,7 +159,7 @@ class Ingest:
 
     def _event(self, message: Any) -> dict[str, Any] | None:
         try:
-            return prepare_parsed_event(message, tenant_id=self._tenant)
+            return prepare_parsed_event(message, tenant_id=self._tenant, account=self._account)
         except BadEvent as error:
             place = f"{getattr(message, 'chat_id', None)}:{getattr(message, 'id', None)}"
             log.warning("message %s left out: %s", place, error)

@@ -110,6 +110,7 @@ def prepare_parsed_event(
     post_id: str | None = None,
     username: str | None = None,
     occurred_at: datetime | str | float | None = None,
+    account: int | None = None,
 ) -> dict[str, Any] | None:
     """Return the event of a Telethon message, ready for `EventPublisher.publish`.
 
@@ -120,6 +121,8 @@ def prepare_parsed_event(
         message: a `Message`, or what its `to_dict` or `to_json` gave as a mapping.
         channel_id, post_id: your own ids; None: derived from Telegram's, always the same.
         username: of the chat, for the URL of the post; None: the one that Telethon knows.
+        account: the bare id of the user whose account saw the message. Private chats and basic
+            groups number their messages for each account: without it, two accounts share nodes.
         occurred_at: the version of the event, the newer one wins; None: the time of the last edit,
             or of the posting. Views and reactions change without a time of their own: to publish a
             message again for them, give the time at which it was fetched.
@@ -131,7 +134,7 @@ def prepare_parsed_event(
     if not isinstance(message, Mapping):
         read.kind = _kind(message)
     known = _names(message)._replace(**({"username": username} if username else {}))
-    event = event_of(read, tenant_id, known, _time("occurred_at", occurred_at))
+    event = event_of(read, tenant_id, known, _time("occurred_at", occurred_at), account)
     if event is not None:
         ours = {"channel_id": channel_id, "post_id": post_id}
         event.update({name: value for name, value in ours.items() if value is not None})
@@ -139,7 +142,11 @@ def prepare_parsed_event(
 
 
 def event_of(
-    message: Message, tenant: str, known: Names = UNKNOWN, occurred: int | None = None
+    message: Message,
+    tenant: str,
+    known: Names = UNKNOWN,
+    occurred: int | None = None,
+    account: int | None = None,
 ) -> dict[str, Any] | None:
     """Return the event of a decoded message; otherwise as `prepare_parsed_event`."""
     if message.kind == "MessageEmpty":
@@ -157,7 +164,7 @@ def event_of(
     username = (known.username or "").lstrip("@")
     results = None if message.reactions is None else message.reactions.results
     return {
-        **identity(tenant, own.marked, message.id, times.iso(occurred)),
+        **identity(tenant, own.marked, message.id, times.iso(occurred), account),
         "posted_at": times.iso(posted),
         "text": message.message or "",
         "has_media": message.media is not None and _kind(message.media) not in _NO_MEDIA,

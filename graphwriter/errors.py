@@ -53,6 +53,7 @@ EXIT_OK = 0
 EXIT_FAILED = 1  # a negative result, or an unexpected error with its traceback
 EXIT_USAGE = 2  # by click: a wrong option or argument
 EXIT_DIFFERENT = 3  # verify found differences, as opposed to not having checked
+EXIT_LEFT_OUT = 65  # an import left out messages that it could not read
 EXIT_DEAD_LETTER_LIMIT = 65  # supervisord leaves the worker stopped
 EXIT_UNAVAILABLE = 69  # a server that a command needs does not answer (workers wait)
 EXIT_NAME_TAKEN = 75  # another process uses the consumer name, run directory or data

@@ -31,6 +31,7 @@ from graphwriter.cli import COMMANDS, servers, up
 from graphwriter.errors import (
     EXIT_CONFIG,
     EXIT_FAILED,
+    EXIT_LEFT_OUT,
     EXIT_NAME_TAKEN,
     EXIT_OK,
     EXIT_UNAVAILABLE,
@@ -289,7 +290,7 @@ def test_an_export_with_a_bad_message_is_imported_all_but_that(run: Run, tmp_pat
         f"published 1 event to {STREAM}\n"
         "1 chat read; 1 service message, 1 unreadable message left out\n"
     )
-    refused(done, EXIT_FAILED, "id", "'x'")
+    refused(done, EXIT_LEFT_OUT, "id", "'x'")
 
 
 def test_a_dump_with_a_bad_message_is_imported_all_but_that(run: Run, tmp_path: Path) -> None:
@@ -302,7 +303,34 @@ def test_a_dump_with_a_bad_message_is_imported_all_but_that(run: Run, tmp_path: 
         f"published 1 event to {STREAM}\n"
         "1 chat read; 1 service message, 1 unreadable message left out\n"
     )
-    refused(done, EXIT_FAILED, "(array 1, item 2)", "id is 'x'")
+    refused(done, EXIT_LEFT_OUT, "(array 1, item 2)", "id is 'x'")
+
+
+def test_messages_with_the_same_error_are_one_line(run: Run, tmp_path: Path) -> None:
+    """However many they are."""
+    messages = [{"id": n, "type": "message", "date_unixtime": f"day {n}"} for n in range(1, 300)]
+    export = {"name": "n", "type": "public_channel", "id": 1, "messages": messages}
+    (tmp_path / "result.json").write_text(json.dumps(export))
+    done = run("import", "desktop", str(tmp_path))
+    assert "299 unreadable messages left out" in done.stdout
+    refused(done, EXIT_LEFT_OUT, "day 1", "and 298 more like this")
+
+
+def test_a_dry_run_of_an_import_counts_by_chat_and_sends_nothing(
+    run: Run, tmp_path: Path, redis_client: redis.Redis
+) -> None:
+    """Also as JSON."""
+    message = {"type": "message", "date_unixtime": "1700000000", "text": ""}
+    messages = [{**message, "id": 1}, {**message, "id": 2, "reply_to_message_id": 1}]
+    export = {"name": "n", "type": "personal_chat", "id": 7, "messages": messages}
+    (tmp_path / "result.json").write_text(json.dumps(export))
+    before = redis_client.xlen(STREAM)
+    done = run("import", "desktop", str(tmp_path), "--dry-run", "--json")
+    assert rows(done) == [{"chat": 7, "posts": 2, "forwards": 0, "replies": 1}]
+    assert "give --account ID" in done.stderr
+    done = run("import", "desktop", str(tmp_path), "--dry-run", "--account", "5")
+    assert "--account" not in done.stderr
+    assert redis_client.xlen(STREAM) == before
 
 
 def test_dead_letters_are_listed_shown_replayed_and_purged(

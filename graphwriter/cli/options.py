@@ -31,6 +31,15 @@ NEO4J = ("neo4j_uri", "neo4j_user", "neo4j_database")
 SHARES = ("dead_share",)  # floats that are not times
 
 
+account = click.option(
+    "--account",
+    type=click.IntRange(1, 10**18),
+    metavar="ID",
+    help="User id of the account that saw the messages; needed for private chats and basic groups. "
+    "Default: as the export says.",
+)
+
+
 def settings(*names: str) -> Callable[[F], F]:
     """Give a command a flag for each named setting, and the first argument `config`.
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, Group, selected, selection, settings
+from graphwriter.cli.options import (
+    CONTEXT,
+    NEO4J,
+    REDIS,
+    Group,
+    account,
+    selected,
+    selection,
+    settings,
+)
 from graphwriter.cli.output import as_json, counting, echo_json, folded, table
 from graphwriter.config import Config
 from graphwriter.errors import EXIT_DIFFERENT, EXIT_FAILED, EXIT_OK, GraphwriterError
@@ -94,9 +103,12 @@ def file(config: Config, file: str, **options: Any) -> None:
 @command.command("desktop", context_settings=CONTEXT)
 @click.argument("file", metavar="FILE")
 @click.option("--as-tenant", default="desktop", metavar="NAME", help="As given to `import`.")
+@account
 @audited
 @settings(*NEO4J, "text")
-def desktop_(config: Config, file: str, as_tenant: str, **options: Any) -> None:
+def desktop_(
+    config: Config, file: str, as_tenant: str, account: int | None, **options: Any
+) -> None:
     """Compare with a Telegram Desktop export.
 
     FILE is a file for `import desktop`. The time of a post is its edit time, else its date. Equal
@@ -105,15 +117,18 @@ def desktop_(config: Config, file: str, as_tenant: str, **options: Any) -> None:
     from graphwriter.producers import desktop
     from graphwriter.verify.sources import export
 
-    _run(config, export(desktop.events, file, as_tenant), strict=True, **options)
+    _run(config, export(desktop.events, file, as_tenant, account), strict=True, **options)
 
 
 @command.command("telethon", context_settings=CONTEXT)
 @click.argument("file", metavar="FILE")
 @click.option("--as-tenant", default="telethon", metavar="NAME", help="As given to `import`.")
+@account
 @audited
 @settings(*NEO4J, "text")
-def telethon(config: Config, file: str, as_tenant: str, **options: Any) -> None:
+def telethon(
+    config: Config, file: str, as_tenant: str, account: int | None, **options: Any
+) -> None:
     """Compare with a Telethon dump.
 
     FILE is a file for `import telethon`. Times are compared as for `desktop`.
@@ -121,7 +136,7 @@ def telethon(config: Config, file: str, as_tenant: str, **options: Any) -> None:
     from graphwriter.producers.telethon import dump
     from graphwriter.verify.sources import export
 
-    _run(config, export(dump.events, file, as_tenant), strict=True, **options)
+    _run(config, export(dump.events, file, as_tenant, account), strict=True, **options)
 
 
 @command.command("postgres", context_settings=CONTEXT)

@@ -1,16 +1,19 @@
 """A JSON file of any size, read value by value in the memory of one value.
 
 It looks at brackets and strings only. The caller decodes each value, within `decoding`. So one
-invalid value does not stop the file, and values may be nested to any depth.
+invalid value does not stop the file, and values may be nested to any depth. A file in UTF-16 is
+converted to a temporary file first.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import msgspec
 
@@ -46,7 +49,25 @@ def opened(path: Path) -> Iterator[JsonFile]:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     with file:
-        yield JsonFile(file, str(path))
+        start = file.peek(2)[:2]
+        if start not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            yield JsonFile(file, str(path))
+            return
+        with tempfile.TemporaryFile() as converted:
+            _convert(file, converted, str(path))
+            converted.seek(0)
+            yield JsonFile(converted, str(path))
+
+
+def _convert(file: BinaryIO, converted: IO[bytes], name: str) -> None:
+    """Write the UTF-16 text of `file` as UTF-8, with the memory of one read."""
+    decoder = codecs.getincrementaldecoder("utf-16")("replace")
+    try:
+        while chunk := file.read(CHUNK):
+            converted.write(decoder.decode(chunk).encode("utf-8", "replace"))
+        converted.write(decoder.decode(b"", final=True).encode())
+    except OSError as error:
+        raise ConfigError(f"{name}: converting it from UTF-16: {error.strerror}") from None
 
 
 class JsonFile:
@@ -56,7 +77,7 @@ class JsonFile:
     the file is truncated, cannot be read, or has a bracket in a wrong place.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: IO[bytes], name: str) -> None:
         self.name = name
         self._file = file
         self._window = b""
@@ -113,6 +134,41 @@ class JsonFile:
     def skip(self) -> None:
         """Skip the next value without storing it; only a string has to fit into the limit."""
         self._at = self._end(keep=False)
+
+    @contextmanager
+    def rewinding(self) -> Iterator[None]:
+        """Within it, read ahead; afterwards the next value is the same as before. Needs a file
+        that can seek: with a pipe it raises ConfigError.
+        """
+        try:
+            held = (self._window, self._at, self._passed, self._file.tell())
+        except OSError:
+            raise self.error("this has to be read twice: give a file, not a pipe") from None
+        try:
+            yield
+        finally:
+            self._window, self._at, self._passed, end = held
+            self._file.seek(end)
+
+    def following(self, names: Collection[str]) -> dict[str, bytes]:
+        """Return the members `names` that come after the next value in the same object.
+
+        Nothing is taken. If the file is truncated before the end of the object, it returns those
+        that were found.
+        """
+        found: dict[str, bytes] = {}
+        with self.rewinding():
+            try:
+                self.skip()
+                while self.kind() == '"':
+                    key = self.value()[1:-1].decode("utf-8", "replace")
+                    if key in names:
+                        found[key] = self.value()
+                    else:
+                        self.skip()
+            except ConfigError:
+                pass  # told when the file is read up to there
+        return found
 
     def _enter(self, bracket: str) -> None:
         if self.kind() != bracket:

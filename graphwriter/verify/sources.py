@@ -126,12 +126,18 @@ class DatabaseSource(Source):
             yield Item(f"post {row.id}", event)
 
 
-def export(read: Callable[..., Iterator[dict[str, Any]]], path: str, tenant: str) -> PostsSource:
+def export(
+    read: Callable[..., Iterator[dict[str, Any]]],
+    path: str,
+    tenant: str,
+    account: int | None = None,
+) -> PostsSource:
     """Return the posts of an export or a dump; `read` is the `events` function of its importer."""
     rejected: list[Item] = []
     posts = read(
         Path(path),
         tenant=tenant,
+        account=account,
         rejected=lambda place, error: rejected.append(Item(place, error)),
     )
     return PostsSource(posts, rejected)

@@ -160,7 +160,8 @@ def test_a_chat_of_no_known_type_costs_only_that_chat(export: Any) -> None:
 
     assert [event["tg_channel_id"] for event in read.events] == [CHANNEL_MARKED]
     assert read.reasons == ["unknown_chat", "wrong_type"]
-    assert read.counts["rejected"] == 2
+    assert read.counts["rejected"] == 3
+    assert str(read.rejected[0][1]).startswith("unknown_chat: 2 messages of 1 chat left out: ")
 
 
 @pytest.mark.parametrize("id_", [0, -5, "5", None, 1.5])
@@ -168,8 +169,42 @@ def test_a_chat_without_a_bare_id_is_rejected(export: Any, id_: object) -> None:
     assert export({"type": "replies", "id": id_, "messages": [post(1)]}).reasons == ["wrong_type"]
 
 
-def test_type_and_id_come_before_the_messages(export: Any) -> None:
-    assert export({"messages": [post(1)], **CHANNEL}).reasons == ["missing_field"]
+def test_type_and_id_may_come_after_the_messages(export: Any) -> None:
+    assert export({"messages": [post(1), post(2)], **CHANNEL}).ids == [1, 2]
+
+
+def test_a_chat_without_a_type_is_left_out_and_its_messages_are_counted(export: Any) -> None:
+    read = export({"messages": [post(1), post(2)], "id": 5})
+
+    assert (read.reasons, read.counts["rejected"]) == (["missing_field"], 2)
+
+
+def test_the_account_may_come_after_the_chats(export: Any) -> None:
+    chat = {"type": "private_group", "id": 5, "messages": [post(1)]}
+
+    read = export({"chats": {"list": [chat]}, "personal_information": {"user_id": 77}})
+
+    assert read.events[0]["account_id"] == 77
+    assert "unaccounted" not in read.counts
+
+
+def test_a_given_account_counts_more_than_that_of_the_export(export: Any) -> None:
+    chat = {"type": "personal_chat", "id": 5, "messages": [post(1)]}
+    value = {"personal_information": {"user_id": 77}, "chats": {"list": [chat]}}
+
+    assert export(value, account=78).events[0]["account_id"] == 78
+
+
+def test_events_of_a_channel_have_no_account(export: Any) -> None:
+    assert "account_id" not in export({**CHANNEL, "messages": [post(1)]}, account=78).events[0]
+
+
+def test_an_export_in_utf_16_is_read(export: Any) -> None:
+    text = json.dumps({**CHANNEL, "messages": [post(1, text="Ñandú")]}, ensure_ascii=False)
+
+    for encoding in ("utf-16", "utf-16-be"):
+        mark = "" if encoding == "utf-16" else "\ufeff"
+        assert export((mark + text).encode(encoding)).events[0]["text"] == "Ñandú"
 
 
 def test_a_directory_stands_for_the_export_in_it(tmp_path: Path) -> None:
@@ -328,7 +363,7 @@ def test_a_channels_post_without_a_sender_is_the_channels(export: Any) -> None:
 def test_peers_of_2020_are_one_integer_with_the_kind_in_the_high_bits(
     export: Any, from_id: int, peer: dict[str, int]
 ) -> None:
-    message = post(1, from_id=from_id)
+    message = post(1, from_id=from_id, date="2020-11-01T05:00:00")
     del message["date_unixtime"]
 
     assert peer == one(export, message, {"type": "private_group", "id": 5})["author_peer_id"]
@@ -419,7 +454,7 @@ def test_a_reply_to_a_topics_root_is_a_thread_and_no_reply(export: Any) -> None:
         14: (None, None, None),
         15: (14, None, None),
         17: (None, None, 16),
-        18: (11, FORUM_MARKED, None),
+        18: (11, None, 10),
         19: (10, -1000000000005, None),
         20: (9, None, None),
     }
@@ -453,7 +488,10 @@ HINT = (
     [
         (b"", " is empty"),
         (b" \n ", " is empty"),
-        (b"<html></html>", " is not a Telegram export; " + HINT),
+        (
+            b"<html></html>",
+            " is an HTML file: export the chat again, in the format JSON (machine-readable)",
+        ),
         (b"[1, 2]", " is not a Telegram export; " + HINT),
         (b"\x1f\x8b\x08\x00", " is not a Telegram export; " + HINT),
         (b'"text"', " is not a Telegram export; " + HINT),

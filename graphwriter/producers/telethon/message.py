@@ -182,6 +182,17 @@ def event_of(
     }
 
 
+def sender_of(message: Message, field: str) -> Peer | None:
+    """Return the peer in `peer_id` or `from_id`; raises BadEvent."""
+    return _peer(field, getattr(message, field))
+
+
+def forwarded_from(message: Message) -> Peer | None:
+    """Return the source of a forward, None if there is none; raises BadEvent."""
+    header = message.fwd_from
+    return None if header is None else _peer("fwd_from.from_id", header.from_id)
+
+
 def _read(message: Any) -> Message:
     try:
         return msgspec.convert(message, Message, from_attributes=True)
@@ -310,6 +321,8 @@ def _time(name: str, value: Any) -> int | None:
     """Return microseconds since 1970 of a datetime, ISO text or seconds."""
     if value is None:
         return None
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) >= 10**11:
+        value = value / 1000  # milliseconds, as pandas writes them
     if isinstance(value, datetime):
         value = value.isoformat()
     if isinstance(value, bool) or not isinstance(value, str | int | float):

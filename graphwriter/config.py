@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from contextlib import suppress
+from dataclasses import MISSING, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,21 @@ class Config:
             if (problem := urls.exposed(getattr(self, name) or ""))
         ]
 
+    def reread(self, environ: Mapping[str, str] | None = None) -> Config:
+        """Return these settings with the secrets that their files hold now.
+
+        A file that cannot be read, or is empty, changes nothing: it may be replaced just now.
+        """
+        environ = os.environ if environ is None else environ
+        fresh: dict[str, Any] = {}
+        for setting in fields(self):
+            variable = setting.metadata["variable"]
+            if setting.metadata.get("secret") and environ.get(f"{variable}_FILE"):
+                with suppress(ConfigError):
+                    value = _from_environment(variable, setting.metadata, environ)
+                    fresh |= {setting.name: value} if value else {}
+        return replace(self, **fresh)
+
     @property
     def neo4j_login(self) -> tuple[str | None, str | None]:
         """User and password for Neo4j; both None without a password."""
@@ -290,7 +306,7 @@ def _from_environment(
         if environ.get(variable):
             raise ConfigError(f"{variable} and {variable}_FILE are both set: keep one of them")
         try:
-            return Path(path).read_text("utf-8").rstrip("\r\n")
+            return Path(path).read_text("utf-8-sig").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"{variable}_FILE {path!r} cannot be read: {_reason(error)}"

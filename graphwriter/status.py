@@ -25,6 +25,7 @@ from graphwriter.worker import heartbeat
 from graphwriter.worker.counts import LATENCY, SECONDS, Counts, Spread, Spreads
 
 T = TypeVar("T")
+SHOWN_CONSUMERS = 100  # consumers that a reading contains
 SHOWN_LETTERS = 8  # newest dead letters
 TEXT_LIMIT = 300  # characters of each of their texts: other programs may have added them
 PATIENCE = 2.0  # seconds to wait for a reply of Redis, twice at most
@@ -109,7 +110,8 @@ class Pipeline(msgspec.Struct):
     oldest_unread: float | None = None
     pending: int | None = None
     oldest_pending: float | None = None
-    consumers: list[stream_info.Consumer] = []  # of all machines
+    consumers: list[stream_info.Consumer] = []  # of all machines, at most SHOWN_CONSUMERS
+    consumer_count: int | None = None  # of all machines
     dead: int | None = None
     letters: list[Letter] = []
     workers: list[Worker] = []
@@ -135,6 +137,7 @@ class StatusReader:
     """Reads the state of one pipeline. An outage is a result here, and raises nothing."""
 
     def __init__(self, config: Config, graph: Graph) -> None:
+        self._config = config
         self.name, self.group, self.directory = config.stream, config.group, config.directory()
         self.patience = config.watchdog
         self.client = connect(config.redis_url, self.name, timeout=PATIENCE, retries=1)
@@ -147,6 +150,8 @@ class StatusReader:
         server, facts = _timed(
             place(self.client), lambda: stream_info.stream(self.client, self.name, self.group)
         )
+        if server.refused:
+            self._renew()
         now = time.time()
         pipeline = Pipeline(now, self.name, self.group, server)
         if facts is not None:
@@ -160,12 +165,21 @@ class StatusReader:
                 oldest_unread=_age(now, facts.oldest_unread),
                 pending=facts.pending,
                 oldest_pending=_age(now, facts.oldest_pending),
-                consumers=sorted(facts.consumers, key=lambda consumer: consumer.name),
+                consumers=_shown(facts.consumers),
+                consumer_count=len(facts.consumers),
                 dead=facts.dead,
                 letters=self._newest_letters(facts.dead),
             )
-        self._add_workers(pipeline)
+        self._add_workers(pipeline, () if facts is None else facts.consumers)
         return pipeline
+
+    def _renew(self) -> None:
+        """Connect anew if REDIS_URL_FILE has another URL by now, for the next reading."""
+        fresh = self._config.reread()
+        if fresh.redis_url != self._config.redis_url:
+            self._config = fresh
+            self.client.close()
+            self.client = connect(fresh.redis_url, self.name, timeout=PATIENCE, retries=1)
 
     def graph_status(self) -> GraphStatus:
         """Read Neo4j. Blocks for as long as the graph may."""
@@ -200,8 +214,8 @@ class StatusReader:
             self._letters_read = (number, time.monotonic())
         return self._letters
 
-    def _add_workers(self, pipeline: Pipeline) -> None:
-        pending = {consumer.name: consumer.pending for consumer in pipeline.consumers}
+    def _add_workers(self, pipeline: Pipeline, consumers: Sequence[stream_info.Consumer]) -> None:
+        pending = {consumer.name: consumer.pending for consumer in consumers}
         states = [
             state
             for state in heartbeat.read_all(self.directory, stopped=True)
@@ -234,6 +248,12 @@ class StatusReader:
         pipeline.size = recent.sizes.sum / recent.sizes.count if recent.sizes.count else None
         pipeline.rate = sum(worker.rate for worker in pipeline.workers)
         pipeline.kills = heartbeat.kills(self.directory)
+
+
+def _shown(consumers: Sequence[stream_info.Consumer]) -> list[stream_info.Consumer]:
+    """Return the consumers with the most pending entries, then those seen last, by name."""
+    first = sorted(consumers, key=lambda one: (-one.pending, one.idle))[:SHOWN_CONSUMERS]
+    return sorted(first, key=lambda consumer: consumer.name)
 
 
 def _timed(where: str, read: Callable[[], T]) -> tuple[Server, T | None]:

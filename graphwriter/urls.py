@@ -30,9 +30,23 @@ def safe(url: str) -> str:
     return f"{scheme}://{re.split('[?#]', rest)[0]}"  # the query may have a password too
 
 
+def misread(url: str) -> bool:
+    """Return whether a password in `url` is cut: there is an @ after a /, ? or #.
+
+    The rest of the password would be taken for the host, and be in logs and in DNS.
+    """
+    _, _, rest = url.partition("://")
+    return "@" in "".join(re.split("[/?#]", rest, maxsplit=1)[1:])
+
+
+def host_port(host: str, port: int | str) -> str:
+    """Return such as `localhost:6379` or `[::1]:6379`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def page(host: str, port: int) -> str:
     """Return the URL of a page at an address."""
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    return f"http://{host_port(host, port)}/"
 
 
 _VERIFIED = ("rediss", "rediss+sentinel", "rediss+cluster", "bolt+s", "neo4j+s")
@@ -42,6 +56,8 @@ _OURS = ("redis", "rediss", "bolt", "neo4j")
 
 def exposed(url: str) -> str | None:
     """Return why a connection is not safe, without the URL, which may contain a password."""
+    if misread(url):
+        return None  # the host would be a part of the password: connecting reports it
     try:
         parts = urlsplit(url)
         hosts = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from graphwriter.errors import EXIT_FAILED, ConfigError
 from graphwriter.files import Lock
 from graphwriter.text import counted
 from graphwriter.worker.heartbeat import key
+from graphwriter.worker.runtime import stop_signals
 
 REDIS_PATIENCE = 3.0  # seconds to wait for Redis, and so after a signal, at most
 
@@ -99,7 +99,7 @@ async def _run(
                 telegram, publisher, Positions(path), tenant=tenant, said=progress.show, every=every
             )
             loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in stop_signals():
                 loop.add_signal_handler(number, ingest.stop)
             await ingest.run(channels, live=live)
     finally:

@@ -86,6 +86,10 @@ def _show(pipeline: Pipeline, graph: GraphStatus, summary: Summary) -> None:
         for consumer in others[:OTHER_CONSUMERS]:
             seen = f"last seen {age(consumer.idle)} ago"
             click.echo(f"  {plain(consumer.name)}: {consumer.pending:,} pending, {seen}")
+        known = here & {consumer.name for consumer in pipeline.consumers}
+        hidden = (pipeline.consumer_count or 0) - len(known) - len(others[:OTHER_CONSUMERS])
+        if hidden > 0:
+            click.echo(f"  and {hidden:,} more, without entries or with fewer")
 
 
 def _lines(pipeline: Pipeline, graph: GraphStatus, summary: Summary) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from psycopg import conninfo
 from psycopg.types.json import set_json_loads
 
 from graphwriter.errors import ConfigError, Unavailable
+from graphwriter.urls import host_port
 
 SCHEMA = "see docs/backfill.md for the required columns, or use --sql FILE to read other tables"
 _HINTS = dict.fromkeys(("42P01", "42703"), SCHEMA)
@@ -37,7 +38,12 @@ _ALIVE |= {"tcp_user_timeout": 30_000}
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|does not exist|"
     r"permission denied|not permitted to log in|certificate|does not support SSL|sslmode|"
-    r"SSL error|does not accept SSL"
+    r"SSL error|does not accept SSL|unsupported startup parameter"
+)
+_POOLER = "unsupported startup parameter"
+_POOLER_HINT = (
+    "; PgBouncer refuses ?options=: remove it from DATABASE_URL and set the search path for the "
+    "user (ALTER ROLE … SET search_path), or set ignore_startup_parameters = options in PgBouncer"
 )
 _PORTS = re.compile(r"[0-9,]*").fullmatch
 # First characters of SQLSTATEs that are configuration errors.
@@ -78,7 +84,7 @@ class Connection:
         """Host, port and database, without user and password."""
         given = self._given
         host, port = given.get("host") or "localhost", given.get("port") or 5432
-        return f"{host}:{port}/{given.get('dbname') or given.get('user') or ''}"
+        return f"{host_port(str(host), port)}/{given.get('dbname') or given.get('user') or ''}"
 
     @contextmanager
     def reading(self) -> Iterator[psycopg.Connection[Any]]:
@@ -131,7 +137,10 @@ class Connection:
                 hint = f"; {_HINTS[state]}" if state in _HINTS else ""
                 raise ConfigError(f"PostgreSQL at {self.place}: {said}{hint}") from None
             if not state and _REFUSED.search(said):
-                raise ConfigError(f"PostgreSQL at {self.place} denies access: {said}") from None
+                hint = _POOLER_HINT if _POOLER in said else ""
+                raise ConfigError(
+                    f"PostgreSQL at {self.place} denies access: {said}{hint}"
+                ) from None
             raise Unavailable(f"PostgreSQL at {self.place} does not answer: {said}") from None
 
 

@@ -163,7 +163,7 @@ def _stream(pipeline: Pipeline) -> Iterator[Metric]:
             ("pending", "Age of the oldest pending entry; 0 without one.", pipeline.oldest_pending),
         ):
             yield _gauge(f"graph_writer_oldest_{name}_seconds", text, (), {"": age or 0.0})
-        number = len(pipeline.consumers)
+        number = pipeline.consumer_count or 0
         yield _gauge(
             "graph_writer_consumers", "Consumers of the group on all machines.", (), {"": number}
         )

@@ -14,17 +14,19 @@ from urllib.parse import parse_qs
 import neo4j
 from neo4j import GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, unit_of_work
 from neo4j._codec.packstream import v1 as packstream
-from neo4j.exceptions import DriverError, TransientError
+from neo4j.exceptions import AuthError, DriverError, TransientError
 
 from graphwriter import events, urls
 from graphwriter.backoff import Backoff
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError, GraphwriterError, TooBig, Unavailable
+from graphwriter.graph import reach
 from graphwriter.graph.batch import Batch, Claim
 from graphwriter.graph.failures import Claims, Failure, Refused, Taken, classify, line
 
 T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.07, 1.0  # seconds; the driver's own first one lasts a whole second
+REFUSED_PAUSE = 60.0  # seconds without another try after a refused password
 SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 
 
@@ -60,6 +62,8 @@ def connect(
         database: a database other than the configured one, such as `system`.
         timeout, retry: seconds for a transaction and for its retries; None: the settings.
         patience: seconds to wait for a connection.
+
+    If Neo4j refuses the password, it is read again from NEO4J_PASSWORD_FILE.
     """
     return Graph(
         config.neo4j_uri,
@@ -68,6 +72,7 @@ def connect(
         timeout=config.timeout if timeout is None else timeout,
         retry=config.retry if retry is None else retry,
         connect=patience,
+        login=lambda: config.reread().neo4j_login,
     )
 
 
@@ -89,7 +94,11 @@ class Graph:
         timeout: float = 20.0,
         retry: float = 20.0,
         connect: float = 5.0,
+        login: Callable[[], tuple[str | None, str | None]] | None = None,
     ) -> None:
+        """Store the settings; `login` returns user and password anew, after a refusal."""
+        self._login = login
+        self._denied: tuple[float, GraphwriterError] | None = None  # until when, and the refusal
         self._uri, self.database = uri, database
         self.uri = urls.safe(uri)  # without a password
         self._auth = None if user is None else (user, password or "")
@@ -137,7 +146,16 @@ class Graph:
 
     @property
     def driver(self) -> neo4j.Driver:
-        """The driver, created on first use."""
+        """The driver, created on first use.
+
+        After Neo4j has refused the password the refusal is raised for a minute, without asking
+        again: three wrong passwords lock the account for everybody.
+        """
+        if self._denied is not None and not self._renew():
+            until, refusal = self._denied
+            if time.monotonic() < until:
+                raise refusal
+        self._denied = None
         self.open()
         assert self._driver is not None
         if self._process != os.getpid():
@@ -146,6 +164,18 @@ class Graph:
                 f"{os.getpid()} cannot share it: open one in each process, after the fork"
             )
         return self._driver
+
+    def _renew(self) -> bool:
+        """Read the login again; return whether it has changed, and drop the connections then."""
+        if self._login is None:
+            return False
+        user, password = self._login()
+        fresh = None if user is None else (user, password or "")
+        if fresh == self._auth:
+            return False
+        self._auth = fresh
+        self.close()
+        return True
 
     def check(self, *, writes: bool = False) -> str:
         """Return the server's agent string if the database answers; one attempt.
@@ -321,7 +351,11 @@ class Graph:
 
     def translate(self, error: Exception) -> GraphwriterError:
         """Return our error for one of the driver's; it says what to do. Counts it too."""
+        if isinstance(error, GraphwriterError):
+            return error
         text, failure = line(error), classify(error)
+        if because := reach.cause(self._uri, error, self._connect):
+            text = f"{because} (Unable to retrieve routing information)"
         self.failures[failure.word] += 1
         match failure:
             case Failure.TOO_BIG:
@@ -329,8 +363,14 @@ class Graph:
             case Failure.DATA:
                 return Refused("refused", f"Neo4j refuses the data: {text}")
             case Failure.CONFIGURATION:
-                return ConfigError(f"Neo4j at {self.uri}, database {self.database}: {text}")
+                refusal = ConfigError(f"Neo4j at {self.uri}, database {self.database}: {text}")
+                if isinstance(error, AuthError):
+                    if self._renew():
+                        return Unavailable(f"{refusal}; NEO4J_PASSWORD_FILE has changed: again")
+                    self._denied = (time.monotonic() + REFUSED_PAUSE, refusal)
+                return refusal
             case Failure.STORE:
+                self._renew()
                 return Unavailable(f"Neo4j at {self.uri} takes no writes: {text}")
             case _:
                 return Unavailable(f"Neo4j at {self.uri} does not answer: {text}")

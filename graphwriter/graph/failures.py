@@ -23,6 +23,7 @@ from neo4j.exceptions import (
 
 from graphwriter.errors import BadEvent
 from graphwriter.events import Address
+from graphwriter.urls import host_port
 
 # The driver prints its objects: ResolvedIPv4Address(('127.0.0.1', 7687)), Deadline(timeout=5.0).
 _ADDRESS = re.compile(r"(?:Resolved)?IPv[46]Address\(\('([^']*)', (\d+)[^)]*\)\)")
@@ -139,7 +140,7 @@ def line(error: Exception) -> str:
     lost = isinstance(error, ServiceUnavailable | SessionExpired)
     text = (_cause(error) if lost else "") or str(error)
     text = " ".join(text.split() if lost else f"{type(error).__name__}: {text}".split())
-    text = _ADDRESS.sub(r"\1:\2", _DEADLINE.sub(r"\1 s", text))
+    text = _ADDRESS.sub(lambda at: host_port(at[1], at[2]), _DEADLINE.sub(r"\1 s", text))
     return _RESOLVED.sub("", text)[:500]
 
 

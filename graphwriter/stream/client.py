@@ -30,7 +30,7 @@ from redis.sentinel import SentinelConnectionPool
 
 from graphwriter.errors import ConfigError, GraphwriterError, Unavailable
 from graphwriter.stream import topology
-from graphwriter.urls import safe
+from graphwriter.urls import host_port, misread, safe
 
 Client = redis.Redis
 
@@ -88,6 +88,11 @@ def connect(
         "retry": retry if retries else Retry(NoBackoff(), 0),
         "client_name": "graphwriter",
     }
+    if isinstance(source, str) and misread(source):
+        raise ConfigError(
+            "REDIS_URL has an @ after a /, ? or #, so a part of the password would be the host: in "
+            "a password write /, #, ? and @ as %2F, %23, %3F and %40"
+        )
     if isinstance(source, str) and topology.kind(source):
         return topology.client(source, key, **settings)
     if isinstance(source, str):
@@ -139,10 +144,11 @@ def place(client: Client) -> str:
     if isinstance(client.connection_pool, SentinelConnectionPool):
         return f"{client.connection_pool.service_name}, by Sentinel"
     if "seeds" in known:
-        return f"the cluster of {known['seeds'][0][0]}:{known['seeds'][0][1]}"
+        return f"the cluster of {host_port(*known['seeds'][0])}"
     if "path" in known:
         return f"unix://{known['path']}"
-    return f"{known.get('host', 'localhost')}:{known.get('port', 6379)}/{known.get('db') or 0}"
+    server = host_port(known.get("host", "localhost"), known.get("port", 6379))
+    return f"{server}/{known.get('db') or 0}"
 
 
 class Forbidden(ConfigError):

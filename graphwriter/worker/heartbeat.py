@@ -19,6 +19,7 @@ import msgspec
 
 from graphwriter import files
 from graphwriter.errors import GraphwriterError, NameTaken
+from graphwriter.urls import safe
 from graphwriter.worker import runtime
 from graphwriter.worker.counts import Count, Counts, Spreads
 
@@ -88,8 +89,11 @@ class WorkerState(msgspec.Struct):
 
 
 def key(consumer: str, url: str, stream: str, group: str) -> str:
-    """Return a file name for a consumer that another Redis, stream or group does not share."""
-    where = repr((url, stream, group, consumer))
+    """Return a file name for a consumer that another Redis, stream or group does not share.
+
+    It does not depend on the password, which may be rotated.
+    """
+    where = repr((safe(url), stream, group, consumer))
     shown = "".join(c if c.isalnum() or c in "-_." else "_" for c in consumer)[:60]
     return f"{shown}-{blake2b(where.encode(), digest_size=6).hexdigest()}"
 

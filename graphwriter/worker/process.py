@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 from graphwriter import files, logs
 from graphwriter.config import Config, unknown
@@ -38,15 +39,32 @@ def run(config: Config, consumer: str) -> None:
     # Take the parent pid first: the supervisor may die while we wait for the lock.
     parent = runtime.supervisor(os.environ)
     started = time.monotonic()
-    logs.setup(config.log_level, config.log_format, config.secrets(), worker=consumer)
-    logging.getLogger("neo4j").setLevel(logging.CRITICAL)  # its errors are raised, and logged here
     faulthandler.enable()  # prints a stack on SIGABRT, which the watchdog sends first
     directory = config.directory()
     name = key(consumer, config.redis_url, config.stream, config.group)
     lock = files.Lock(directory / f"{name}.lock")
     lock.take(wait=0.0 if parent is None else config.stop_wait)
+    try:
+        renewed: Config | None = config
+        while renewed is not None:
+            logs.setup(renewed.log_level, renewed.log_format, renewed.secrets(), worker=consumer)
+            # The driver's errors are raised, and logged here.
+            logging.getLogger("neo4j").setLevel(logging.CRITICAL)
+            renewed = _run(renewed, consumer, directory / f"{name}.json", parent)
+    except (ConfigError, DeadLetterLimit):
+        if parent is not None:
+            # supervisord reads the exit code only of a process that ran for `startsecs`, 1 in
+            # its configuration, and would otherwise start us again.
+            time.sleep(max(0.0, started + SETTLED - time.monotonic()))
+        raise
+    finally:
+        lock.release()
+
+
+def _run(config: Config, consumer: str, file: Path, parent: int | None) -> Config | None:
+    """Write until a signal. Return the settings to go on with, if Redis refuses a password and
+    REDIS_URL_FILE has another one by now; else None."""
     with ExitStack() as stack:
-        stack.callback(lock.release)
         graph = stack.enter_context(closing(connect(config)))
         stream = stack.enter_context(
             closing(Stream(config.redis_url, config.stream, config.group, consumer, config.block))
@@ -57,20 +75,21 @@ def run(config: Config, consumer: str) -> None:
             config.group,
             pool=None if parent is None else config.workers,
         )
-        tidy(directory)
-        heartbeat = Heartbeat(directory / f"{name}.json", state)
+        tidy(file.parent)
+        heartbeat = Heartbeat(file, state)
         writer = _writer(config, stream, graph, heartbeat, parent)
         stack.enter_context(runtime.StopSignals(writer.stop))
         heartbeat.beat("starting", now=True)
         try:
             _write(config, stream, graph, heartbeat, writer)
         except GraphwriterError as error:
+            fresh = config.reread()
+            if isinstance(error, ConfigError) and fresh.redis_url != config.redis_url:
+                log.warning("%s; REDIS_URL_FILE has changed: connecting again", error)
+                return fresh
             heartbeat.fail(error)
-            if parent is not None and isinstance(error, ConfigError | DeadLetterLimit):
-                # supervisord reads the exit code only of a process that ran for `startsecs`, 1 in
-                # its configuration, and would otherwise start us again.
-                time.sleep(max(0.0, started + SETTLED - time.monotonic()))
             raise
+    return None
 
 
 def _writer(

@@ -35,7 +35,9 @@ def tune() -> None:
 
 
 class StopSignals:
-    """Handles SIGINT and SIGTERM inside `with`: counts them in `received`, and calls `stop`.
+    """Handles SIGINT, SIGTERM and SIGHUP inside `with`: counts them in `received`, calls `stop`.
+
+    SIGHUP, which a closed terminal sends, stays ignored if it is, as under `nohup`.
 
     `stop` runs inside the signal handler: it may set a flag, raise an exception or end the process.
     With `second_kills` a second signal of the same kind has its default action. The earlier
@@ -50,7 +52,7 @@ class StopSignals:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stop_signals():
             self._before[number] = signal.signal(number, self._receive)
         return self
 
@@ -63,6 +65,13 @@ class StopSignals:
         if self._second_kills:
             signal.signal(number, signal.SIG_DFL)
         self._stop()
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that end a process in order; SIGHUP unless it is ignored."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return signal.SIGINT, signal.SIGTERM
+    return signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
 def born(pid: int) -> str | None:

@@ -231,7 +231,7 @@ def _decode(raw: bytes) -> Message:
 
 
 def _is_plain(message: Message) -> bool:
-    """Return whether the message is in Telethon's way: its chat is known, its dates are no objects."""
+    """Return whether the message is in Telethon's way: with its chat, and no objects as dates."""
     dates = (message.date, message.edit_date, message.fwd_from and message.fwd_from.date)
     known = message.peer_id is not None or message.to_id is not None
     return known and not any(isinstance(each, dict) for each in dates)

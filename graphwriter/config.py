@@ -260,8 +260,12 @@ def _unencrypted(exposed: list[str]) -> str:
 
 
 def _default_run_dir() -> Path:
-    if base := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(base) / "graphwriter"
+    # Not $XDG_RUNTIME_DIR, which is deleted at the last logout, nor /tmp, which is cleaned.
+    with suppress(RuntimeError, OSError):  # without a home
+        state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+        above = next(path for path in (state, *state.parents) if path.exists())
+        if state.is_absolute() and os.access(above, os.W_OK):
+            return state / "graphwriter" / "run"
     return Path(tempfile.gettempdir()) / f"graphwriter-{os.geteuid()}"
 
 

@@ -8,11 +8,13 @@ import os
 import pwd
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from graphwriter.errors import ConfigError, NameTaken
 
 SIZE_LIMIT = 1 << 20  # bytes of a small file
+PROBE = 1 << 15  # bytes, more than a heartbeat has
 
 
 def read(path: Path, largest: int = SIZE_LIMIT) -> bytes:
@@ -40,6 +42,21 @@ def replace(path: Path, content: bytes, *, synced: bool = False) -> None:
             file.flush()
             os.fsync(file.fileno())
     beside.replace(path)
+
+
+def problem(path: Path) -> str | None:
+    """Return why no file of a heartbeat's size can be written to a directory; None if it can."""
+    probe = path / f"probe.{os.getpid()}"
+    try:
+        with open(probe, "wb", opener=_plain) as file:
+            file.write(bytes(PROBE))
+            file.flush()
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return None
 
 
 def append(path: Path, content: bytes) -> None:
@@ -126,6 +143,25 @@ class Lock:
             self._file = file
             self._name(os.getpid())
             return
+
+    def restore(self) -> None:
+        """Take the lock again on a new file if its file was deleted, as a cleaner of /tmp does.
+
+        Without the file another process could take the name. Does nothing if that has happened, or
+        if no file can be made now: call it again.
+        """
+        if self._file is None:
+            return
+        with suppress(OSError):
+            if os.path.samestat(self.path.lstat(), os.fstat(self._file)):
+                return
+        old, self._file = self._file, None
+        try:
+            self.take()
+        except (ConfigError, NameTaken):
+            self._file = old
+        else:
+            os.close(old)
 
     @property
     def descriptor(self) -> int:

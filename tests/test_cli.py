@@ -613,6 +613,35 @@ def test_up_starts_a_killed_server_again_on_its_port(
             assert pool.wait(60) == EXIT_OK
 
 
+@pytest.mark.parametrize("nohup", [False, True])
+def test_a_closed_terminal_ends_up_in_order_and_not_under_nohup(
+    neo4j_server: Server, valkey_url: str, redis_client: redis.Redis, tmp_path: Path, nohup: bool
+) -> None:
+    """SIGHUP, as sent when an SSH session drops: no process stays."""
+    variables = {"NEO4J_URI": neo4j_server.uri, "GRAPH_WRITER_RUN_DIR": str(tmp_path / "run")}
+    program = [sys.executable, "-m", "graphwriter", "up", "--redis-url", valkey_url]
+    log = tmp_path / "up.log"
+    with log.open("wb") as file:
+        pool = subprocess.Popen(
+            [*(["nohup"] if nohup else []), *program, "--no-exporter"],
+            env=os.environ | variables,
+            stdout=file,
+            stderr=file,
+            stdin=subprocess.DEVNULL,
+        )
+    until(lambda: log.read_text().count(f" writes {STREAM} to ") == 2)
+    family = psutil.Process(pool.pid).children(recursive=True)
+    pool.send_signal(signal.SIGHUP)
+    if nohup:
+        time.sleep(2)
+        assert pool.poll() is None
+        assert all(process.is_running() for process in family)
+        pool.terminate()
+    assert pool.wait(60) == EXIT_OK
+    assert "stopping: the current batches are finished first" in log.read_text()
+    assert [process for process in family if process.is_running()] == []
+
+
 def test_up_ends_with_whoever_read_what_it_says(
     neo4j_server: Server, valkey_url: str, redis_client: redis.Redis, tmp_path: Path
 ) -> None:

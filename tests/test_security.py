@@ -37,7 +37,7 @@ from graphwriter.embedded import Neo4j, Valkey
 from graphwriter.errors import ConfigError, GraphwriterError
 from graphwriter.graph import Graph
 from graphwriter.producers.publisher import EventPublisher
-from graphwriter.stream import DeadLetters, Stream, acl, info, trim
+from graphwriter.stream import DeadLetters, Stream, acl, connect, info, trim
 from graphwriter.worker import heartbeat
 from graphwriter.worker.counts import Counts
 from graphwriter.worker.pool import Pool
@@ -265,6 +265,42 @@ def test_neo4j_by_tls_refuses_an_unknown_authority(tls_neo4j: int) -> None:
     wrong = pytest.raises(GraphwriterError, match=r"(?i)certificate|encrypted|secur")
     with Graph(f"bolt+s://localhost:{tls_neo4j}", retry=0.1) as graph, wrong:
         graph.check()
+
+
+@pytest.mark.parametrize("scheme", ["bolt+s", "neo4j+s"])
+def test_an_unknown_authority_is_named_with_and_without_routing(
+    tls_neo4j: int, scheme: str
+) -> None:
+    with (
+        Graph(f"{scheme}://localhost:{tls_neo4j}", retry=0.1) as graph,
+        pytest.raises(GraphwriterError, match=r"(?i)certificate verify failed"),
+    ):
+        graph.check()
+
+
+def test_nobody_at_the_address_is_named_with_routing() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # it does not listen
+        uri = f"neo4j+s://127.0.0.1:{free.getsockname()[1]}"
+        refused = pytest.raises(GraphwriterError, match=r"(?i)connection refused")
+        with Graph(uri, retry=0.1) as graph, refused:
+            graph.check()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:12345#abcSECRET@host:1/0",
+        "redis://gw:abcd@SEC/RET@host/0",
+        "rediss://gw:abcd?SECRET@host/0",
+        "redis+sentinel://gw:a/SECRET@host:1/name",
+    ],
+)
+def test_a_password_that_would_be_cut_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ConfigError, match="%2F, %23, %3F and %40") as error:
+        connect(url, STREAM)
+    assert "SEC" not in str(error.value)
+    assert "12345" not in str(error.value)
 
 
 @pytest.fixture

@@ -22,8 +22,10 @@ from support.paths import ROOT
 from support.waits import until
 
 from graphwriter import status
+from graphwriter.config import load
 from graphwriter.errors import EXIT_CONFIG
-from graphwriter.status import Summary, Trend
+from graphwriter.graph import connect
+from graphwriter.status import SHOWN_CONSUMERS, StatusReader, Summary, Trend
 from graphwriter.worker import heartbeat
 from graphwriter.worker.counts import LATENCY, Counts, Spread
 
@@ -47,6 +49,28 @@ def at_work(pool_environ: dict[str, str], redis_client: redis.Redis) -> dict[str
     run.mkdir(mode=0o700)
     (run / "w.json").write_bytes(msgspec.json.encode(told))
     return pool_environ
+
+
+def test_many_consumers_are_bounded_and_counted(
+    redis_client: redis.Redis, pool_environ: dict[str, str]
+) -> None:
+    """The consumers of pods that are gone stay in the group."""
+    redis_client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+    for number in range(300):
+        redis_client.xgroup_createconsumer(STREAM, GROUP, f"pod-{number}")
+    config = load(pool_environ)
+    with connect(config) as graph:
+        pipeline = StatusReader(config, graph).pipeline()
+    assert (len(pipeline.consumers), pipeline.consumer_count) == (SHOWN_CONSUMERS, 300)
+    done = subprocess.run(
+        [sys.executable, "-m", "graphwriter", "status"],
+        env={**os.environ, **pool_environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "and 290 more" in done.stdout
 
 
 def test_one_screen_of_80_columns_tells_it_all(at_work: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from graphwriter import urls
+from graphwriter import files, urls
 from graphwriter.cli.options import CONTEXT, REDIS, settings
 from graphwriter.config import Config, load
 from graphwriter.errors import EXIT_FAILED, EXIT_OK, Unavailable
@@ -226,7 +226,7 @@ def watch(
     while not stopping():
         if not pool.running:
             return "supervisord has exited"
-        if pool.alive:
+        if pool.alive or files.problem(pool.directory):  # then no heartbeat can be written
             seen = time.monotonic()
         elif time.monotonic() - seen > NO_WORKER_TIME:
             return f"no worker has been alive for {NO_WORKER_TIME:.0f} s"

@@ -63,8 +63,8 @@ def _start(answer: Answer, port: int, command: str) -> tuple[str, str | None]:
         used_port, is_here = parts.port or port, urls.is_here(parts.hostname or "")
     except ValueError:
         return "", None
-    if not is_here:
-        return "", None
+    if not is_here or parts.scheme.endswith("+s") or parts.scheme.startswith("rediss"):
+        return "", None  # an embedded server has no TLS
     if used_port == port:
         return "", command
     # An embedded server has another port, and starts and stops with the pool.
@@ -75,6 +75,8 @@ def _answers(
     answer: Answer, hint: str, start: str | None, variable: str, is_set: bool, form: str
 ) -> Finding:
     error = answer.error
+    if error is not None and "certificate" in str(error):
+        return wrong(str(error), None, error)
     if error is None:
         return ok(f"{answer.place} answers in {answer.seconds * 1000:.1f} ms")
     if not is_set:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from shlex import quote
 
-from graphwriter import urls
+from graphwriter import files, urls
 from graphwriter.config import PREFIX, unknown
 from graphwriter.doctor.facts import Facts
 from graphwriter.doctor.finding import Finding, ok, wrong
@@ -103,7 +103,11 @@ def run_directory(facts: Facts) -> Iterator[Finding]:
     except ConfigError as error:
         yield _wrong(str(error), f"chmod 700 {quote(str(path))}")
     else:
-        yield ok(str(path))
+        if why := files.problem(path):
+            text = f"{path}: {why}: locks and heartbeats cannot be written; workers go on"
+            yield wrong(text, f"df -h {quote(str(path))}")
+        else:
+            yield ok(str(path))
 
 
 CHECKS = (settings, variables, batch_size, exposed_links, run_directory)

@@ -8,6 +8,7 @@ counters. The files are in the run directory, which belongs to our account alone
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,8 @@ from graphwriter.errors import GraphwriterError, NameTaken
 from graphwriter.urls import safe
 from graphwriter.worker import runtime
 from graphwriter.worker.counts import Count, Counts, Spreads
+
+log = logging.getLogger("graphwriter")
 
 HEARTBEAT_INTERVAL = 0.5  # seconds between two writes at least, so that progress costs nothing
 STOPPED = "stopped"  # `doing` of a worker that stopped normally
@@ -102,11 +105,14 @@ class Heartbeat:
     """Writes a worker's `WorkerState` to its file, at most every half second unless `now`.
 
     Continues the counters that an earlier worker of the name left in it: hold the lock on the name.
+    A file that cannot be written (a full disk, a deleted directory) is warned of once, and the
+    worker goes on: heartbeats are bookkeeping.
     """
 
     def __init__(self, path: Path, state: WorkerState) -> None:
         self.path, self.state = path, state
         self._last = 0.0
+        self._failing = False
         self.left = 0.0  # time of the earlier worker's last progress
         if (left := _read(path)) is not None:
             self.left = left.progress
@@ -129,8 +135,29 @@ class Heartbeat:
         if not state.marks or state.progress - state.marks[-1][0] >= MARKS_INTERVAL:
             mark = state.progress, Spreads.of(state.counts)
             state.marks = [*state.marks[1 - MARKS_LENGTH :], mark]
-        _write(self.path, state)
+        self._write()
         runtime.notify_systemd(WATCHDOG=1, STATUS=doing)
+
+    def _write(self) -> None:
+        try:
+            if self._failing:  # the directory may have been deleted
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write(self.path, self.state)
+        except OSError as error:
+            if not self._failing:
+                log.warning(
+                    "the heartbeat %s cannot be written: %s; the worker goes on, and is not shown "
+                    "in `status` until it can",
+                    self.path,
+                    error.strerror,
+                )
+            self._failing = True
+            with suppress(OSError):
+                self.path.with_suffix(f".{os.getpid()}").unlink(missing_ok=True)
+        else:
+            if self._failing:
+                log.info("the heartbeat is written again")
+            self._failing = False
 
     def fail(self, error: GraphwriterError) -> None:
         """Record the error that ends this worker."""

@@ -50,7 +50,7 @@ def run(config: Config, consumer: str) -> None:
             logs.setup(renewed.log_level, renewed.log_format, renewed.secrets(), worker=consumer)
             # The driver's errors are raised, and logged here.
             logging.getLogger("neo4j").setLevel(logging.CRITICAL)
-            renewed = _run(renewed, consumer, directory / f"{name}.json", parent)
+            renewed = _run(renewed, consumer, directory / f"{name}.json", parent, lock)
     except (ConfigError, DeadLetterLimit):
         if parent is not None:
             # supervisord reads the exit code only of a process that ran for `startsecs`, 1 in
@@ -61,7 +61,9 @@ def run(config: Config, consumer: str) -> None:
         lock.release()
 
 
-def _run(config: Config, consumer: str, file: Path, parent: int | None) -> Config | None:
+def _run(
+    config: Config, consumer: str, file: Path, parent: int | None, lock: files.Lock
+) -> Config | None:
     """Write until a signal. Return the settings to go on with, if Redis refuses a password and
     REDIS_URL_FILE has another one by now; else None."""
     with ExitStack() as stack:
@@ -77,7 +79,7 @@ def _run(config: Config, consumer: str, file: Path, parent: int | None) -> Confi
         )
         tidy(file.parent)
         heartbeat = Heartbeat(file, state)
-        writer = _writer(config, stream, graph, heartbeat, parent)
+        writer = _writer(config, stream, graph, heartbeat, parent, lock)
         stack.enter_context(runtime.StopSignals(writer.stop))
         heartbeat.beat("starting", now=True)
         try:
@@ -93,11 +95,17 @@ def _run(config: Config, consumer: str, file: Path, parent: int | None) -> Confi
 
 
 def _writer(
-    config: Config, stream: Stream, graph: Graph, heartbeat: Heartbeat, parent: int | None
+    config: Config,
+    stream: Stream,
+    graph: Graph,
+    heartbeat: Heartbeat,
+    parent: int | None,
+    lock: files.Lock,
 ) -> Writer:
     def progress(doing: str) -> None:
         heartbeat.state.error = writer.error
         heartbeat.beat(doing)
+        lock.restore()
 
     writer = Writer(
         stream,

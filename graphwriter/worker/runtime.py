@@ -120,10 +120,18 @@ def supervisor(environ: Mapping[str, str]) -> int | None:
             try:
                 connection.connect(path)
             except (ConnectionRefusedError, FileNotFoundError):
-                return GONE
+                # A cleaner may have deleted the socket: a living parent counts more.
+                return parent if _is_supervisord(parent) else GONE
             except OSError:
                 pass  # it runs, and is busy
     return parent
+
+
+def _is_supervisord(pid: int) -> bool:
+    try:
+        return b"supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False  # without /proc it is not known
 
 
 def notify_systemd(**assignments: object) -> None:

@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from graphwriter import files
 from graphwriter.worker.heartbeat import add_kills, read_all
 
 log = logging.getLogger("graphwriter")
@@ -56,7 +57,12 @@ def sweep(directory: Path, patience: float, running: set[int], now: float) -> li
 
     `now` is the monotonic clock, so that setting the clock or suspending the machine kills none.
     """
-    ended = []
+    ended: list[int] = []
+    if any(now - state.clock >= patience for state in read_all(directory)) and (
+        why := files.problem(directory)
+    ):
+        log.error("%s: %s: no heartbeat can be written, so no worker is ended", directory, why)
+        return ended
     for state in read_all(directory):
         stuck = now - state.clock
         if stuck < patience or state.pid not in running or not state.there:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
@@ -329,3 +331,30 @@ def test_memory_does_not_grow_with_the_table(postgres_url: str) -> None:
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_the_refusal_of_a_pooler_names_what_to_change() -> None:
+    """PgBouncer answers so to `?options=`; its answer is sent by a socket of the test."""
+    said = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0"
+
+    def answer(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"E" + (len(said) + 4).to_bytes(4) + said)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        port = listener.getsockname()[1]
+        url = f"postgresql://u@127.0.0.1:{port}/d?sslmode=disable&gssencmode=disable"
+        with (
+            Database(f"{url}&options=-csearch_path%3Dx") as database,
+            pytest.raises(ConfigError, match="ignore_startup_parameters"),
+        ):
+            database.count()
+        thread.join(10)
+
+
+def test_an_ipv6_address_is_shown_in_brackets() -> None:
+    assert Database("postgresql://u@[::1]:5433/d").place == "[::1]:5433/d"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from graphwriter import files
+from graphwriter.errors import NameTaken
 from graphwriter.worker import heartbeat, runtime, watchdog
 from graphwriter.worker.counts import SECONDS, Counts, Spread
 
@@ -148,3 +152,70 @@ def test_a_worker_whose_pid_another_process_got_has_ended(tmp_path: Path) -> Non
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A directory on a file system of 64 KiB."""
+    path = tmp_path / "disk"
+    path.mkdir(mode=0o700)
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", str(path)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this account may not mount a file system")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def fill(disk: Path) -> None:
+    with suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+        for _ in range(100):
+            file.write(bytes(4096))
+
+
+def test_a_full_disk_is_warned_of_once_and_the_worker_goes_on(
+    small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And it is shown again as soon as there is space."""
+    state = heartbeat.WorkerState.starting("w", "s", "g", pool=None)
+    beats = heartbeat.Heartbeat(small_disk / "w.json", state)
+    beats.beat("reading", now=True)
+    fill(small_disk)
+    assert files.problem(small_disk) == "No space left on device"
+    beats.beat("writing", now=True)
+    beats.beat("reading", now=True)
+    assert caplog.text.count("cannot be written: No space left on device") == 1
+    (small_disk / "filler").unlink()
+    beats.beat("writing", now=True)
+    assert [each.doing for each in heartbeat.read_all(small_disk)] == ["writing"]
+
+
+def test_the_watchdog_ends_no_worker_whose_heartbeat_cannot_be_written(small_disk: Path) -> None:
+    state = heartbeat.WorkerState.starting("w", "s", "g", pool=None)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        born = runtime.born(process.pid)
+        state = msgspec.structs.replace(state, pid=process.pid, born=born, clock=0.0)
+        (small_disk / "w.json").write_bytes(msgspec.json.encode(state))
+        fill(small_disk)
+        assert watchdog.sweep(small_disk, 10.0, {process.pid}, time.monotonic() + 100) == []
+        assert process.poll() is None
+        (small_disk / "filler").unlink()
+        assert watchdog.sweep(small_disk, 10.0, {process.pid}, time.monotonic() + 100) == [
+            process.pid
+        ]
+
+
+def test_a_deleted_directory_is_made_again_with_the_lock_in_it(tmp_path: Path) -> None:
+    """So no second worker can take the name."""
+    run = tmp_path / "run"
+    run.mkdir(mode=0o700)
+    beats = heartbeat.Heartbeat(
+        run / "w.json", heartbeat.WorkerState.starting("w", "s", "g", pool=None)
+    )
+    with files.Lock(run / "w.lock") as lock:
+        shutil.rmtree(run)
+        for _ in range(2):
+            beats.beat("reading", now=True)
+            lock.restore()
+        assert [each.doing for each in heartbeat.read_all(run)] == ["reading"]
+        with pytest.raises(NameTaken):
+            files.Lock(run / "w.lock").take()

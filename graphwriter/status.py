@@ -115,6 +115,7 @@ class Pipeline(msgspec.Struct):
     dead: int | None = None
     letters: list[Letter] = []
     workers: list[Worker] = []
+    elsewhere: int = 0  # live workers of this machine that read from another Redis: left out
     totals: Counts = msgspec.field(default_factory=Counts)  # of all workers that ever ran here
     rate: float = 0.0
     kills: int = 0
@@ -221,6 +222,10 @@ class StatusReader:
             for state in heartbeat.read_all(self.directory, stopped=True)
             if (state.stream, state.group) == (pipeline.stream, pipeline.group)
         ]
+        own = (None, pipeline.redis.place)  # None: a worker of an earlier release
+        others = [state for state in states if state.redis not in own]
+        states = [state for state in states if state.redis in own]
+        pipeline.elsewhere = len({state.consumer for state in others if state.there})
         for state in states:
             pipeline.totals = pipeline.totals.plus(state.total)
         recent = Spreads()
@@ -292,6 +297,10 @@ def problems(pipeline: Pipeline, graph: GraphStatus) -> list[str]:
 def warnings(pipeline: Pipeline) -> list[str]:
     """Return a line for everything that a person should check."""
     lines = []
+    if pipeline.elsewhere:
+        lines.append(
+            f"{counted(pipeline.elsewhere, 'worker')} of this run directory left out: another Redis"
+        )
     for worker in pipeline.workers:
         if not worker.alive:
             lines.append(f"{worker.consumer} has ended")

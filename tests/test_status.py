@@ -234,3 +234,23 @@ def test_every_key_of_the_json_is_documented(at_work: dict[str, str]) -> None:
     inner = {*told["workers"][0], *told["consumers"][0], *told["totals"], *told["redis"]}
     inner |= {*told["latency"], *msgspec.structs.asdict(status.Letter("", "", 0, "", ""))}
     assert {*told} | inner <= known, ({*told} | inner) - known
+
+
+def test_workers_that_read_from_another_redis_are_left_out_and_counted(
+    pool_environ: dict[str, str], redis_client: redis.Redis
+) -> None:
+    """Two pools on a machine with the same names of stream and group, in one run directory."""
+    config = load(pool_environ)
+    for name, place in (("own", None), ("other", "redis.example:6379/0")):
+        with connect(config) as graph:
+            reader = StatusReader(config, graph)
+        server = place or reader.pipeline().redis.place
+        state = heartbeat.WorkerState.starting(name, STREAM, GROUP, pool=None, redis=server)
+        state.counts.written = 100
+        (config.directory() / f"{name}.json").write_bytes(msgspec.json.encode(state))
+    pipeline = reader.pipeline()
+    assert [worker.consumer for worker in pipeline.workers] == ["own"]
+    assert (pipeline.elsewhere, pipeline.totals.written) == (1, 100)
+    assert any(
+        "1 worker of this run directory left out" in line for line in status.warnings(pipeline)
+    )

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from typing import Any, LiteralString, TypeVar
-from urllib.parse import parse_qs
 
 import neo4j
 from neo4j import GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, unit_of_work
@@ -27,7 +26,6 @@ from graphwriter.graph.failures import Claims, Failure, Refused, Taken, classify
 T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.07, 1.0  # seconds; the driver's own first one lasts a whole second
 REFUSED_PAUSE = 60.0  # seconds without another try after a refused password
-SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 
 
 @cache
@@ -113,7 +111,7 @@ class Graph:
         """Create the driver; it connects on first use. Raises ConfigError for an invalid URI."""
         if self._driver is None:
             self._process = os.getpid()
-            check_uri(self._uri)
+            reach.check_uri(self._uri)
             try:
                 self._driver = GraphDatabase.driver(
                     self._uri,
@@ -374,33 +372,6 @@ class Graph:
                 return Unavailable(f"Neo4j at {self.uri} takes no writes: {text}")
             case _:
                 return Unavailable(f"Neo4j at {self.uri} does not answer: {text}")
-
-
-def check_uri(uri: str) -> None:
-    """Return if the driver can use `uri` and it contains no secret, since logs show it.
-
-    Raises:
-        ConfigError: with what to set instead. The message does not contain the URI.
-    """
-    scheme, mark, rest = uri.partition("://")
-    if not mark or scheme not in SCHEMES:
-        problem = f"begins with {scheme}://" if mark else "is not a URI"
-        raise ConfigError(
-            f"NEO4J_URI {problem}, expected one of {', '.join(SCHEMES)} before ://, as in "
-            "bolt://127.0.0.1:7687"
-        )
-    if "@" in rest:
-        raise ConfigError(
-            "NEO4J_URI contains a user or a password, which every log would show: set NEO4J_USER "
-            "and NEO4J_PASSWORD or NEO4J_PASSWORD_FILE instead"
-        )
-    query = rest.partition("?")[2]
-    routed = scheme.startswith("neo4j") and set(parse_qs(query)) <= {"policy", "region"}
-    if "#" in rest or (query and not routed):
-        raise ConfigError(
-            "NEO4J_URI has more text after the port: expected bolt://HOST:PORT or "
-            "neo4j://HOST:PORT?policy=NAME, and passwords in NEO4J_PASSWORD_FILE"
-        )
 
 
 def release_packer_tables() -> None:

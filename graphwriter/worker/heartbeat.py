@@ -51,15 +51,18 @@ class WorkerState(msgspec.Struct):
     track: list[tuple[float, int]] = []  # recent times, each with the events done until then
     marks: list[tuple[float, Spreads]] = []  # recent times, each with the spreads until then
     pool: Count | None = None  # number of workers that its supervisor keeps
+    redis: str | None = None  # the server that it reads from, without secrets
     born: str | None = None  # start time of the process: tells it from a later one with its id
 
     @classmethod
-    def starting(cls, consumer: str, stream: str, group: str, pool: int | None) -> WorkerState:
+    def starting(
+        cls, consumer: str, stream: str, group: str, pool: int | None, redis: str | None = None
+    ) -> WorkerState:
         """Return the state of a worker that starts in this process."""
         now, pid = time.time(), os.getpid()
         return cls(
             consumer, stream, group, pid, now, now, 0.0, "starting", Counts(),
-            pool=pool, born=runtime.born(pid),
+            pool=pool, redis=redis, born=runtime.born(pid),
         )  # fmt: skip
 
     @property

@@ -14,6 +14,7 @@ from graphwriter.config import Config, unknown
 from graphwriter.errors import ConfigError, DeadLetterLimit, GraphwriterError, Unavailable
 from graphwriter.graph import Graph, connect
 from graphwriter.stream import Stream
+from graphwriter.stream.client import place
 from graphwriter.stream.deadletters import Limit
 from graphwriter.worker import runtime
 from graphwriter.worker.heartbeat import Heartbeat, WorkerState, key, tidy
@@ -76,6 +77,7 @@ def _run(
             config.stream,
             config.group,
             pool=None if parent is None else config.workers,
+            redis=place(stream.client),
         )
         tidy(file.parent)
         heartbeat = Heartbeat(file, state)

@@ -764,3 +764,16 @@ def test_the_demo_takes_a_persons_own_export(
     assert ["AUTHOR_OF", "28"] in shown
     assert ["REPLIES_TO", "28"] in shown
     assert "planted" not in done.stdout
+
+
+def test_consumers_are_listed_and_pruned(run: Run, redis_client: redis.Redis) -> None:
+    """A dry run deletes nothing."""
+    redis_client.delete(STREAM)
+    redis_client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+    redis_client.xgroup_createconsumer(STREAM, GROUP, "pod-1")
+    listed = rows(run("consumers", "list", "--json"))
+    assert [(one["name"], one["pending"]) for one in listed] == [("pod-1", 0)]
+    assert "pod-1" in run("consumers", "list").stdout
+    assert run("consumers", "prune", "--dry-run").stdout == "would delete 0 consumers\n"
+    assert run("consumers", "prune").stdout == "deleted 0 consumers\n"
+    refused(run("consumers", "prune", "--idle", "1"), EXIT_USAGE, "--idle")

@@ -28,6 +28,7 @@ COMMANDS = {
     "verify": ("verify", "Compare the graph with a source, and repair the differences."),
     "plan": ("plan", "Calculate workers, machines, memory and disk for a rate and retention."),
     "trim": ("trim", "Remove entries that every consumer group has acknowledged."),
+    "consumers": ("consumers", "List and delete consumers of workers that are gone."),
     "acl": ("acl", "Print Redis users with least privilege."),
     "exporter": ("exporter", "Serve metrics and the status page."),
     "watchdog": ("watchdog", "Kill workers that are stuck (started by supervisord)."),
@@ -57,7 +58,7 @@ def main() -> None:
     """Keeps a Neo4j graph of Telegram posts from a Redis stream.
 
     Every setting has an environment variable, such as REDIS_URL and NEO4J_URI; a flag overrides it.
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the graph differs, 65 too many dead letters, 69 a
-    server does not answer, 75 the consumer name, run directory or data is in use, 78 wrong
-    configuration.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the graph differs, 65 too many dead letters, or
+    an import left out messages, 69 a server does not answer, 75 the consumer name, run directory or
+    data is in use, 78 wrong configuration.
     """

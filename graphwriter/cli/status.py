@@ -89,7 +89,9 @@ def _show(pipeline: Pipeline, graph: GraphStatus, summary: Summary) -> None:
         known = here & {consumer.name for consumer in pipeline.consumers}
         hidden = (pipeline.consumer_count or 0) - len(known) - len(others[:OTHER_CONSUMERS])
         if hidden > 0:
-            click.echo(f"  and {hidden:,} more, without entries or with fewer")
+            click.echo(
+                f"  and {hidden:,} more, without entries or with fewer; see `graphwriter consumers`"
+            )
 
 
 def _lines(pipeline: Pipeline, graph: GraphStatus, summary: Summary) -> Iterator[tuple[str, str]]:

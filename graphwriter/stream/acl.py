@@ -29,7 +29,7 @@ def users(stream: str, group: str) -> list[str]:
         "worker": worker,
         "producer": f"~{stream} {_CONNECT} +xadd",
         "operator": f"~{stream} ~{dead} {_CONNECT} {_SCRIPTS} {_READ} {_SERVER} "
-        f"+xadd +xtrim (~{dead} +xdel)",
+        f"+xadd +xtrim +xgroup|delconsumer (~{dead} +xdel)",
         "watcher": f"%R~{stream} %R~{dead} {_CONNECT} {_READ} {_SERVER}",
     }
     return [f"user graphwriter-{name} on resetchannels -@all {may}" for name, may in roles.items()]

@@ -14,7 +14,7 @@ from support.names import GROUP, STREAM
 from support.proxy import Proxy
 
 from graphwriter.errors import ConfigError, Unavailable
-from graphwriter.stream import Entry, Stream, acl, connect, consumer, info, trim
+from graphwriter.stream import Entry, Stream, acl, connect, consumer, info, prune, trim
 
 Open = Callable[..., Stream]
 
@@ -439,3 +439,18 @@ def test_a_client_without_one_address_is_refused() -> None:
     """Before the first command."""
     with pytest.raises(ConfigError, match="expected a client of a single server or of Sentinel"):
         Stream(redis.ConnectionPool(), STREAM, GROUP, "me")
+
+
+def test_only_idle_consumers_without_entries_are_deleted(redis_client: redis.Redis) -> None:
+    """Those that hold entries stay, and so does one that was just seen."""
+    redis_client.xadd(STREAM, {"data": "1"})
+    redis_client.xgroup_create(STREAM, GROUP, id="0")
+    redis_client.xreadgroup(GROUP, "holder", {STREAM: ">"})
+    for name in ("gone-1", "gone-2"):
+        redis_client.xgroup_createconsumer(STREAM, GROUP, name)
+    time.sleep(0.3)
+    redis_client.xgroup_createconsumer(STREAM, GROUP, "fresh")
+    assert sorted(prune.prune(redis_client, STREAM, GROUP, 0.2)) == ["gone-1", "gone-2"]
+    left = redis_client.xinfo_consumers(STREAM, GROUP)
+    assert sorted(row["name"] for row in left) == [b"fresh", b"holder"]
+    assert list(prune.prune(redis_client, STREAM, GROUP, 0.2)) == []

@@ -62,6 +62,12 @@ DUMP = [
     {"_": "Message", "id": 4, "to_id": {"_": "PeerUser", "user_id": 5}, "from_id": 6, "out": False,
      "date": 1556704800, "reply_to_msg_id": 2, "fwd_from": {"date": 1556704800, "channel_id": 8}},
 ]  # fmt: skip
+# As tdl saves it, in the names of Go, and as mongoexport and pandas change values.
+GO = {"id": 7, "messages": [
+    {"id": 5, "raw": {"ID": 5, "PeerID": {"ChannelID": 7}, "Date": 1714557600, "Views": 3,
+     "FwdFrom": {"FromID": {"ChannelID": 9}, "ChannelPost": 8}, "ReplyTo": {"ReplyToMsgID": 0}}},
+    {"id": 6.0, "peer_id": {"channel_id": 7}, "date": {"$date": {"$numberLong": "1714557600000"}}},
+]}  # fmt: skip
 
 
 def mutated(random: Random, whole: bytes, other: bytes) -> bytes:
@@ -128,6 +134,10 @@ def files(random: Random, folder: Path) -> Iterator[None]:
         (desktop.events, export),
         (dump.events, dumped),
         (dump.events, b"\n".join(json.dumps(each).encode() for each in DUMP)),
+        (desktop.events, json.dumps(EXPORT, sort_keys=True).encode()),
+        (desktop.events, json.dumps(EXPORT).encode("utf-16")),
+        (dump.events, json.dumps({"messages": DUMP, "users": [], "chats": []}).encode()),
+        (dump.events, json.dumps(GO).encode()),
         (lines.checked, b"\n".join([line] * 3)),
         (lambda path: [Positions(path)], b'{"-1001179270258": 24237, "5": 7}'),
     )

@@ -93,6 +93,12 @@ class Config:
         "Pending time after which another worker claims an entry.",
         least=0.1,
     )
+    consumer_expire: float = _setting(
+        "GRAPH_WRITER_CONSUMER_EXPIRE",
+        604_800.0,
+        "Idle time after which a consumer without pending entries is deleted.",
+        least=60,
+    )
     stop_wait: float = _setting(
         "GRAPH_WRITER_STOP_WAIT", 90.0, "Time that a worker has to finish its batches.", least=1
     )

@@ -776,6 +776,6 @@ def test_consumers_are_listed_and_pruned(run: Run, redis_client: redis.Redis) ->
     assert "pod-1" in run("consumers", "list").stdout
     assert run("consumers", "prune", "--dry-run").stdout == "would delete 0 consumers\n"
     assert run("consumers", "prune").stdout == "deleted 0 consumers\n"
-    mistake = run("consumers", "prune", "--idle", "1")
-    assert mistake.returncode == EXIT_USAGE
-    assert "--idle" in mistake.stderr
+    mistake = run("consumers", "prune", "--consumer-expire", "1")
+    assert mistake.returncode == EXIT_CONFIG
+    assert "GRAPH_WRITER_CONSUMER_EXPIRE is 1" in mistake.stderr

@@ -10,8 +10,6 @@ from graphwriter.cli.output import as_json, echo_json, table
 from graphwriter.config import Config
 from graphwriter.text import age, counted
 
-WEEK = 604_800.0  # seconds; a worker that is away for longer is not expected back
-
 
 @click.group("consumers", cls=Group, context_settings=CONTEXT)
 def command() -> None:
@@ -36,25 +34,17 @@ def list_(config: Config, json: bool) -> None:
 
 
 @command.command("prune", context_settings=CONTEXT)
-@click.option(
-    "--idle",
-    type=click.FloatRange(min=60),
-    default=WEEK,
-    metavar="SECONDS",
-    help="Seconds without any command after which a consumer counts as gone; default 604800, a "
-    "week.",
-)
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
-@settings(*REDIS)
-def prune(config: Config, idle: float, dry_run: bool) -> None:
+@settings(*REDIS, "consumer_expire")
+def prune(config: Config, dry_run: bool) -> None:
     """Delete consumers without pending entries that were idle for long.
 
-    A consumer that holds entries stays, and so does one that takes entries meanwhile. A worker that
-    comes back later is created again by its first read.
+    Workers do this every hour. A consumer that holds entries stays, and so does one that takes
+    entries meanwhile. One that comes back later is created again by its first read.
     """
     from graphwriter.stream import connect, prune
 
-    client = connect(config.redis_url, config.stream)
+    client, idle = connect(config.redis_url, config.stream), config.consumer_expire
     if dry_run:
         names = [one.name for one in prune.expired(client, config.stream, config.group, idle)]
     else:

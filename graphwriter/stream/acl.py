@@ -22,7 +22,7 @@ def users(stream: str, group: str) -> list[str]:
     dead, tries = f"{tag}:dead", f"{tag}:tries:{group}"
     worker = (
         f"~{stream} ~{dead} ~{tries} {_CONNECT} {_SCRIPTS} {_READ} {_SERVER} "
-        "+xgroup|create +xgroup|setid +xreadgroup +xautoclaim +xack "
+        "+xgroup|create +xgroup|setid +xgroup|delconsumer +xreadgroup +xautoclaim +xack "
         f"+hincrby +hdel +expire (~{dead} +xadd +xdel)"
     )
     roles = {

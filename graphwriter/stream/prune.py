@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from graphwriter.stream import info
 from graphwriter.stream.client import Client, script, translated
 from graphwriter.stream.info import Consumer
+
+PAGE = 500  # consumers that one call deletes at most
 
 
 def expired(client: Client, name: str, group: str, idle: float) -> list[Consumer]:
@@ -16,12 +19,14 @@ def expired(client: Client, name: str, group: str, idle: float) -> list[Consumer
 
 
 def prune(client: Client, name: str, group: str, idle: float) -> Iterator[str]:
-    """Delete the `expired` consumers, and yield the name of each that was deleted.
+    """Delete the `expired` consumers, and yield their names.
 
-    A consumer that takes entries meanwhile stays. Raises Unavailable, ConfigError.
+    A consumer that takes entries meanwhile stays; one that comes back is created by its first read.
+    Raises Unavailable, ConfigError, and GroupGone without a group.
     """
-    for consumer in expired(client, name, group, idle):
+    while True:
         with translated(client):
-            deleted = client.eval(script("prune"), 1, name, group, consumer.name, int(idle * 1000))
-        if deleted:
-            yield consumer.name
+            found: Any = client.eval(script("prune"), 1, name, group, int(idle * 1000), PAGE)
+        yield from (one.decode(errors="replace") for one in found)
+        if len(found) < PAGE:
+            return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
+import random
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -16,12 +17,14 @@ from graphwriter.graph import Graph, connect
 from graphwriter.stream import Stream
 from graphwriter.stream.client import place
 from graphwriter.stream.deadletters import Limit
+from graphwriter.stream.prune import prune
 from graphwriter.worker import runtime
 from graphwriter.worker.heartbeat import Heartbeat, WorkerState, key, tidy
 from graphwriter.worker.writer import Writer
 
 log = logging.getLogger("graphwriter")
 
+FIRST_PRUNE, PRUNE_INTERVAL = 600.0, 3600.0  # seconds until consumers are deleted, and between
 READ_INTERVAL = 2.0  # seconds within which an idle worker reads again
 SETTLED = 2.0  # seconds after which supervisord accepts an exit code as intended
 
@@ -104,10 +107,16 @@ def _writer(
     parent: int | None,
     lock: files.Lock,
 ) -> Writer:
+    next_prune = time.monotonic() + random.uniform(0, FIRST_PRUNE)  # noqa: S311 - jitter
+
     def progress(doing: str) -> None:
+        nonlocal next_prune
         heartbeat.state.error = writer.error
         heartbeat.beat(doing)
         lock.restore()
+        if writer.error is None and time.monotonic() >= next_prune:
+            next_prune = time.monotonic() + PRUNE_INTERVAL
+            forget_consumers(stream, config.consumer_expire)
 
     writer = Writer(
         stream,
@@ -123,6 +132,20 @@ def _writer(
     )
     heartbeat.state.counts = writer.counts
     return writer
+
+
+def forget_consumers(stream: Stream, idle: float) -> None:
+    """Delete consumers without pending entries that were idle for `idle` seconds, and log how many.
+
+    Does nothing if Redis does not answer, or if our user may not: it is only tidiness.
+    """
+    try:
+        names = list(prune(stream.client, stream.name, stream.group, idle))
+    except GraphwriterError as error:
+        log.debug("consumers were not deleted: %s", error)
+        return
+    if names:
+        log.info("deleted %d consumers that were idle for %.0f s", len(names), idle)
 
 
 def _write(

@@ -14,11 +14,15 @@ from typing import Any
 
 import msgspec
 import pytest
+import redis
+from support.names import GROUP, STREAM
 
 from graphwriter import files
 from graphwriter.errors import NameTaken
+from graphwriter.stream import Stream
 from graphwriter.worker import heartbeat, runtime, watchdog
 from graphwriter.worker.counts import SECONDS, Counts, Spread
+from graphwriter.worker.process import forget_consumers
 
 PYTHON = (sys.executable, "-c", "import time; time.sleep(60)")
 
@@ -219,3 +223,21 @@ def test_a_deleted_directory_is_made_again_with_the_lock_in_it(tmp_path: Path) -
         assert [each.doing for each in heartbeat.read_all(run)] == ["reading"]
         with pytest.raises(NameTaken):
             files.Lock(run / "w.lock").take()
+
+
+def test_a_worker_deletes_consumers_that_are_gone(
+    redis_client: redis.Redis, valkey_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a group, or without Redis, it only goes on."""
+    caplog.set_level("DEBUG")
+    stream = Stream(valkey_url, STREAM, GROUP, "me")
+    forget_consumers(stream, 0.1)
+    assert "consumers were not deleted" in caplog.text
+    stream.create_group()
+    for number in range(1200):  # more than one call deletes
+        redis_client.xgroup_createconsumer(STREAM, GROUP, f"pod-{number}")
+    time.sleep(0.2)
+    forget_consumers(stream, 0.1)
+    assert redis_client.xinfo_consumers(STREAM, GROUP) == []
+    assert "deleted 1200 consumers" in caplog.text
+    stream.close()

@@ -123,6 +123,21 @@ def test_a_killed_worker_comes_back_and_writes_what_was_pending(
     assert count > 2000
 
 
+def test_a_worker_starts_although_the_supervisors_socket_was_deleted(
+    start: Start, environ: dict[str, str]
+) -> None:
+    """As a cleaner of temporary files does: the parent is alive, and that counts."""
+    pool = start()
+    before = names(pool)
+    (pool.directory / "supervisor.sock").unlink()
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not before.items() & names(pool).items())
+    publish(environ, 300)
+    until(drained(environ))
+    assert all(state.there for state in pool.workers())
+
+
 def test_stopping_finishes_the_batch_and_leaves_no_process_and_nothing_half_done(
     start: Start, environ: dict[str, str], redis_client: redis.Redis
 ) -> None:

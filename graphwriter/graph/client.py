@@ -1,11 +1,16 @@
-"""The connection to Neo4j: reads, writes of batches, retries, and errors turned into ours."""
+"""The connection to Neo4j: reads, writes of batches, retries, and errors turned into ours.
+
+It is long: one class has everything that every use of the driver needs.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import resources
 from typing import Any, LiteralString, TypeVar
@@ -13,7 +18,7 @@ from typing import Any, LiteralString, TypeVar
 import neo4j
 from neo4j import GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, unit_of_work
 from neo4j._codec.packstream import v1 as packstream
-from neo4j.exceptions import AuthError, DriverError, TransientError
+from neo4j.exceptions import AuthError, DriverError
 
 from graphwriter import events, urls
 from graphwriter.backoff import Backoff
@@ -175,6 +180,28 @@ class Graph:
         self.close()
         return True
 
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """Cut the connections if one attempt takes longer than a transaction may.
+
+        The server ends a transaction after `timeout`, so no answer after that, and the time to
+        connect, means that the connection is half-open: a firewall has forgotten it, and the driver
+        would wait for minutes. Whoever waits gets an error that is retried.
+        """
+        timer = threading.Timer(self._timeout + self._connect, self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cut(self) -> None:
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            with suppress(Exception):  # whoever waits for it gets the error
+                driver.close()
+
     def check(self, *, writes: bool = False) -> str:
         """Return the server's agent string if the database answers; one attempt.
 
@@ -186,6 +213,7 @@ class Graph:
         """
         try:
             with (
+                self._bounded(),
                 self.driver.session(database=self.database) as session,
                 session.begin_transaction(timeout=self._timeout) as tx,
             ):
@@ -197,21 +225,16 @@ class Graph:
             raise self.translate(error) from None
 
     def read(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
-        """Return the rows of a read query; raises as `check`."""
-        rows: list[dict[str, Any]] = self._query(query, neo4j.RoutingControl.READ, parameters)
-        return rows
+        """Return the rows of a read query; retries, and raises, as `write`."""
+        return self._retried(lambda tx: tx.run(query, parameters).data(), mode=neo4j.READ_ACCESS)
 
     def rows(self, query: LiteralString, **parameters: Any) -> list[list[Any]]:
         """Return the rows of a read query without column names, in half the time of `read`."""
-        rows: list[list[Any]] = self._query(
-            query, neo4j.RoutingControl.READ, parameters, neo4j.Result.values
-        )
-        return rows
+        return self._retried(lambda tx: tx.run(query, parameters).values(), mode=neo4j.READ_ACCESS)
 
     def run(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
-        """Run a query that may write, in its own transaction; raises as `check`."""
-        rows: list[dict[str, Any]] = self._query(query, neo4j.RoutingControl.WRITE, parameters)
-        return rows
+        """Run a query that may write, in its own transaction; retries, and raises, as `write`."""
+        return self._retried(lambda tx: tx.run(query, parameters).data())
 
     def write(self, batch: Batch, *, rewrite: bool = False) -> frozenset[int]:
         """Write `batch` in one transaction, which is committed when this returns.
@@ -243,12 +266,11 @@ class Graph:
             # until the next garbage collection.
             parameters["batch"].clear()
 
-    def repair(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
-        """Run a query that writes next to running workers; retries, and raises, as `write`."""
-        return self._retried(lambda tx: tx.run(query, parameters).data(), lambda: False)
-
     def _retried(
-        self, work: Callable[[ManagedTransaction], T], adopt_foreign: Callable[[], bool]
+        self,
+        work: Callable[[ManagedTransaction], T],
+        adopt_foreign: Callable[[], bool] = lambda: False,
+        mode: str = neo4j.WRITE_ACCESS,
     ) -> T:
         """Run `work` in a transaction; retry transient errors, and after adopting foreign posts."""
         deadline = time.monotonic() + self._retry
@@ -256,7 +278,7 @@ class Graph:
         adoptions = 0
         while True:
             try:
-                return self._once(work, deadline - time.monotonic())
+                return self._once(work, mode)
             except GraphwriterError:
                 raise
             except Exception as error:  # noqa: BLE001 - classified, never swallowed
@@ -278,28 +300,15 @@ class Graph:
             self.retries += 1
             time.sleep(pause)
 
-    def _once(self, work: Callable[[ManagedTransaction], T], budget: float) -> T:
-        tried = 0
-
-        @unit_of_work(timeout=self._timeout)
-        def counted(tx: ManagedTransaction) -> T:
-            nonlocal tried
-            tried += 1
-            if tried > 1:  # the driver retries by itself after some errors
-                self.retries += 1
-                self.failures[Failure.TRANSIENT.word] += 1
-            try:
-                return work(tx)
-            except TransientError as error:
-                if classify(error) is Failure.TRANSIENT:
-                    raise
-                # The driver would retry this one, unchanged, until its time is over.
-                raise self.translate(error) from None
-
-        with self.driver.session(
-            database=self.database, max_transaction_retry_time=max(budget, 0.0)
-        ) as session:
-            return session.execute_write(counted)
+    def _once(self, work: Callable[[ManagedTransaction], T], mode: str) -> T:
+        """Run `work` in one transaction. The driver retries nothing: `_retried` does, in time."""
+        with (
+            self._bounded(),
+            self.driver.session(database=self.database, max_transaction_retry_time=0.0) as session,
+        ):
+            reads = mode == neo4j.READ_ACCESS
+            execute = session.execute_read if reads else session.execute_write
+            return execute(unit_of_work(timeout=self._timeout)(work))
 
     def _adopt_foreign(self, batch: Batch) -> bool:
         """Adopt the foreign posts that block `batch`; return whether a retry may succeed."""
@@ -328,24 +337,6 @@ class Graph:
             ),
             [row["claim"] for row in blocked if row["foreign"]],
         )
-
-    def _query(
-        self,
-        query: LiteralString,
-        routing: neo4j.RoutingControl,
-        parameters: dict[str, Any],
-        rows: Callable[[neo4j.Result], Any] = neo4j.Result.data,
-    ) -> Any:
-        try:
-            return self.driver.execute_query(
-                neo4j.Query(query, timeout=self._timeout),
-                parameters,
-                routing_=routing,
-                database_=self.database,
-                result_transformer_=rows,
-            )
-        except Exception as error:  # noqa: BLE001 - classified, never swallowed
-            raise self.translate(error) from None
 
     def translate(self, error: Exception) -> GraphwriterError:
         """Return our error for one of the driver's; it says what to do. Counts it too."""

@@ -37,8 +37,8 @@ def merge(graph: Graph, name: str) -> int:
             merged.append([node[0] for node in kept])
             demoted += [node[0] for node in others]
         if demoted:
-            graph.repair(statement("demote"), ids=demoted)
-        graph.repair(statement("merge"), groups=merged)
+            graph.run(statement("demote"), ids=demoted)
+        graph.run(statement("merge"), groups=merged)
         before, left = left, count(graph, name)
         if left == before:
             return left

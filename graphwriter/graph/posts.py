@@ -51,9 +51,9 @@ def read(
 
 def unlink(graph: Graph, addresses: Iterable[Address]) -> None:
     """Delete the links of these posts that have no event; raises as `Graph.write`."""
-    ends = graph.repair(statement("unsaid"), keys=sorted(addresses))
+    ends = graph.run(statement("unsaid"), keys=sorted(addresses))
     if ends:
-        graph.repair(statement("orphans"), ids=[row["id"] for row in ends])
+        graph.run(statement("orphans"), ids=[row["id"] for row in ends])
 
 
 def _end(key: list[Any] | None) -> Any:

@@ -90,10 +90,10 @@ def _repair(graph: Graph, wrong: Violations, limits: dict[str, int]) -> None:
     """Repair the violations for which no event is needed."""
     if wrong.impossible:
         ids = [row[3][0] for row in wrong.impossible]
-        graph.repair(statement("impossible"), ids=ids, **limits)
+        graph.run(statement("impossible"), ids=ids, **limits)
     if placeholders := [(row[0], row[1]) for row in wrong.unsaid if not row[2]]:
         posts.unlink(graph, placeholders)
     if wrong.doubled:
-        graph.repair(statement("doubled"), keys=[row[:2] for row in wrong.doubled])
+        graph.run(statement("doubled"), keys=[row[:2] for row in wrong.doubled])
     if wrong.orphans:
-        graph.repair(statement("orphans"), ids=[row[3] for row in wrong.orphans])
+        graph.run(statement("orphans"), ids=[row[3] for row in wrong.orphans])

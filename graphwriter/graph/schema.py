@@ -123,7 +123,7 @@ def adopt(graph: Graph, page: int = 1000) -> tuple[int, int]:
         claims = sorted(
             ([row["post_id"], row["channel"], row["message"]] for row in posts), key=_key
         )
-        adopted += graph.repair(adopting, claims=claims)[0]["adopted"]
+        adopted += graph.run(adopting, claims=claims)[0]["adopted"]
     return adopted, info.foreign(graph).number
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -14,10 +15,14 @@ import neo4j
 import pytest
 import redis
 from support.names import GROUP, STREAM
+from support.neo4j import Server
 from support.proxy import Proxy
 from support.waits import until
 
 from graphwriter.config import load
+from graphwriter.errors import Unavailable
+from graphwriter.graph import Graph
+from graphwriter.graph.batch import fold
 from graphwriter.producers.demo.entries import form_a
 from graphwriter.stream import DeadLetters, Stream, info
 from graphwriter.worker.pool import Pool
@@ -110,3 +115,33 @@ def _kill(pool: Pool) -> None:
 def _deliveries(client: redis.Redis) -> list[int]:
     rows: Any = client.xpending_range(STREAM, GROUP, "-", "+", 1000)
     return [row["times_delivered"] for row in rows]
+
+
+@pytest.mark.parametrize("kind", ["write", "read", "probe"])
+def test_a_half_open_connection_is_noticed_in_the_promised_time(
+    neo4j_server: Server, graph_empty: neo4j.Driver, kind: str
+) -> None:
+    """A firewall forgets the session: nothing comes back, and nobody says so."""
+    proxy = Proxy(neo4j_server.uri).start()
+    login = neo4j_server.auth or (None, None)
+    timeout, retry, connect = 6.0, 10.0, 1.0
+    graph = Graph(proxy.url, *login, timeout=timeout, retry=retry, connect=connect)
+
+    def call() -> None:
+        if kind == "write":
+            graph.write(fold(()))
+        elif kind == "read":
+            graph.rows("RETURN 1")
+        else:
+            graph.check()
+
+    with graph:
+        call()
+        proxy.deaf = True
+        begun = time.monotonic()
+        with pytest.raises(Unavailable):
+            call()
+        assert time.monotonic() - begun < timeout + retry + connect
+        proxy.deaf = False
+        call()
+    proxy.stop()

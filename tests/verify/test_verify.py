@@ -435,9 +435,9 @@ def test_repairs_are_safe_beside_workers_and_whoever_breaks_the_graph(
 
     def spoil() -> None:
         for _ in range(10):
-            graph.repair("MATCH (p:Post)-[r]->() WHERE rand() < 0.1 SET p.version = 1 DELETE r")
-            graph.repair("MATCH (p:Post) WHERE rand() < 0.1 SET p.reply_version = 9e18")
-            graph.repair(
+            graph.run("MATCH (p:Post)-[r]->() WHERE rand() < 0.1 SET p.version = 1 DELETE r")
+            graph.run("MATCH (p:Post) WHERE rand() < 0.1 SET p.reply_version = 9e18")
+            graph.run(
                 "MATCH (p:Post), (q:Post) WHERE p <> q AND p.author_version IS NULL AND "
                 "rand() < 0.001 CREATE (p)<-[:AUTHOR_OF]-(:Author {author_id: p.post_id, "
                 "author_type: q.post_id})"

@@ -689,10 +689,12 @@ def test_ctrl_c_while_servers_start_ends_at_once(valkey_url: str, tmp_path: Path
         assert "supervisord" not in said()
 
 
-def test_up_gives_up_when_no_worker_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_up_gives_up_when_no_worker_is_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """However long the supervisor stays; while a worker is there it waits."""
     monkeypatch.setattr(up, "NO_WORKER_TIME", 0.5)
-    pool: Any = SimpleNamespace(running=True, alive=False)
+    pool: Any = SimpleNamespace(running=True, alive=False, directory=tmp_path)
     assert up.watch(pool, lambda: False) == "no worker has been alive for 0 s"
     end = time.monotonic() + 1
     pool.alive = True

@@ -226,7 +226,8 @@ def watch(
     while not stopping():
         if not pool.running:
             return "supervisord has exited"
-        if pool.alive or files.problem(pool.directory):  # then no heartbeat can be written
+        full = pool.directory.exists() and files.problem(pool.directory)
+        if pool.alive or full:  # on a full disk no heartbeat shows the workers
             seen = time.monotonic()
         elif time.monotonic() - seen > NO_WORKER_TIME:
             return f"no worker has been alive for {NO_WORKER_TIME:.0f} s"

@@ -24,11 +24,8 @@ from graphwriter.errors import GraphwriterError, Unavailable
 from graphwriter.graph import connect
 from graphwriter.worker import runtime
 
-STOP_SIGNALS = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-)  # a terminal sends them to all; the parent decides
+# A terminal sends them to all processes; the parent decides.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between attempts on a server that does not answer
 EXIT_TIME = 10.0  # seconds that a process which closed its pipe needs to exit
 

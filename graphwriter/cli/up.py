@@ -226,8 +226,8 @@ def watch(
     while not stopping():
         if not pool.running:
             return "supervisord has exited"
-        full = pool.directory.exists() and files.problem(pool.directory)
-        if pool.alive or full:  # on a full disk no heartbeat shows the workers
+        # On a full disk no heartbeat shows the workers.
+        if pool.alive or (pool.directory.exists() and files.problem(pool.directory)):
             seen = time.monotonic()
         elif time.monotonic() - seen > NO_WORKER_TIME:
             return f"no worker has been alive for {NO_WORKER_TIME:.0f} s"

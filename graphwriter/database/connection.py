@@ -34,13 +34,13 @@ _SETTINGS = f"""
 _ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 _ALIVE |= {"tcp_user_timeout": 30_000}
 
+_POOLER = "unsupported startup parameter"
 # A rejected connection has no SQLSTATE. After these texts of server and libpq, retries fail too.
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|no pg_hba\.conf entry|does not exist|"
     r"permission denied|not permitted to log in|certificate|does not support SSL|sslmode|"
-    r"SSL error|does not accept SSL|unsupported startup parameter"
+    rf"SSL error|does not accept SSL|{_POOLER}"
 )
-_POOLER = "unsupported startup parameter"
 _POOLER_HINT = (
     "; PgBouncer refuses ?options=: remove it from DATABASE_URL and set the search path for the "
     "user (ALTER ROLE … SET search_path), or set ignore_startup_parameters = options in PgBouncer"

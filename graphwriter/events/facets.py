@@ -211,10 +211,6 @@ def _forward(
     target = None
     if where is not None and message is not None:
         target = (telegram.chat_of_account(account, where), message)
-        if target[0] != where:
-            chat = target[
-                0
-            ]  # in the digest too: posts of a channel may have events of two accounts
     if target == own:
         raise BadEvent("self_link", f"the post {own} forwards itself")
     marked = None if peer is None else peer.marked

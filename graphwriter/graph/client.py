@@ -226,11 +226,11 @@ class Graph:
 
     def read(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
         """Return the rows of a read query; retries, and raises, as `write`."""
-        return self._retried(lambda tx: tx.run(query, parameters).data(), mode=neo4j.READ_ACCESS)
+        return self._retried(lambda tx: tx.run(query, parameters).data(), reads=True)
 
     def rows(self, query: LiteralString, **parameters: Any) -> list[list[Any]]:
         """Return the rows of a read query without column names, in half the time of `read`."""
-        return self._retried(lambda tx: tx.run(query, parameters).values(), mode=neo4j.READ_ACCESS)
+        return self._retried(lambda tx: tx.run(query, parameters).values(), reads=True)
 
     def run(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
         """Run a query that may write, in its own transaction; retries, and raises, as `write`."""
@@ -270,7 +270,8 @@ class Graph:
         self,
         work: Callable[[ManagedTransaction], T],
         adopt_foreign: Callable[[], bool] = lambda: False,
-        mode: str = neo4j.WRITE_ACCESS,
+        *,
+        reads: bool = False,
     ) -> T:
         """Run `work` in a transaction; retry transient errors, and after adopting foreign posts."""
         deadline = time.monotonic() + self._retry
@@ -278,7 +279,7 @@ class Graph:
         adoptions = 0
         while True:
             try:
-                return self._once(work, mode)
+                return self._once(work, reads)
             except GraphwriterError:
                 raise
             except Exception as error:  # noqa: BLE001 - classified, never swallowed
@@ -300,13 +301,12 @@ class Graph:
             self.retries += 1
             time.sleep(pause)
 
-    def _once(self, work: Callable[[ManagedTransaction], T], mode: str) -> T:
+    def _once(self, work: Callable[[ManagedTransaction], T], reads: bool) -> T:
         """Run `work` in one transaction. The driver retries nothing: `_retried` does, in time."""
         with (
             self._bounded(),
             self.driver.session(database=self.database, max_transaction_retry_time=0.0) as session,
         ):
-            reads = mode == neo4j.READ_ACCESS
             execute = session.execute_read if reads else session.execute_write
             return execute(unit_of_work(timeout=self._timeout)(work))
 

@@ -36,10 +36,10 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from graphwriter.errors import BadEvent, ConfigError
 from graphwriter.events import times
-from graphwriter.events.telegram import Peer, numbered_for_each_account, unmarked
+from graphwriter.events.telegram import Peer, unmarked
 from graphwriter.events.wire import shown, unquoted
 from graphwriter.producers import foreign
-from graphwriter.producers.identity import identity, wired
+from graphwriter.producers.identity import identity, lacks_account, wired
 from graphwriter.producers.jsonfile import JsonFile, Rejected, decoding, opened, raised
 from graphwriter.text import counted
 
@@ -144,6 +144,7 @@ class Message(msgspec.Struct):
         return self.date_unixtime is None and self.date is not None and self.date < _OLD_UNTIL
 
 
+# All but the last, `rich_message`, which may be text only.
 _MEDIA = Message.__struct_fields__[Message.__struct_fields__.index("photo") : -1]
 _RICH = re.compile(rb'"(?:photo|video|file|audio|document|media_type)"\s*:\s*(?!null)')
 
@@ -289,7 +290,7 @@ class _Export:
                 continue
             if event is not None:
                 self._counts["events"] += 1
-                if "account_id" not in event and numbered_for_each_account(chat.marked):
+                if lacks_account(event):
                     self._counts["unaccounted"] += 1
                 if "reply_to_message_id" not in event:
                     self._counts["unthreaded"] += 1

@@ -35,6 +35,11 @@ def identity(
     return fields
 
 
+def lacks_account(event: dict[str, Any]) -> bool:
+    """Return whether the event's chat is numbered for each account, and the account is unknown."""
+    return "account_id" not in event and numbered_for_each_account(event["tg_channel_id"])
+
+
 def wired(peer: Peer | None) -> dict[str, int] | None:
     """Return a peer in the form of an event's field."""
     return None if peer is None else {f"{peer.kind}_id": peer.id}

@@ -58,6 +58,8 @@ _CONNECTING = re.compile(r"^Error -?\d+ connecting to \S+?\. ")
 
 _SCRIPT = "rror running script"
 
+_ENCODED = "in a password write /, #, ? and @ as %2F, %23, %3F and %40"
+
 
 class GroupGone(GraphwriterError):
     """Raised when the consumer group, or the stream with it, does not exist (any more)."""
@@ -90,8 +92,8 @@ def connect(
     }
     if isinstance(source, str) and misread(source):
         raise ConfigError(
-            "REDIS_URL has an @ after a /, ? or #, so a part of the password would be the host: in "
-            "a password write /, #, ? and @ as %2F, %23, %3F and %40"
+            "REDIS_URL has an @ after a /, ? or #, so a part of the password would be the host: "
+            + _ENCODED
         )
     if isinstance(source, str) and topology.kind(source):
         return topology.client(source, key, **settings)
@@ -102,8 +104,7 @@ def connect(
             shown = f" {safe(source)!r}" if "://" in source else ""
             raise ConfigError(
                 f"REDIS_URL{shown} is not a URL such as redis://127.0.0.1:6379/0, nor one of "
-                "rediss://, unix://, redis+sentinel:// or redis+cluster://; in a password write "
-                "/, #, ? and @ as %2F, %23, %3F and %40"
+                "rediss://, unix://, redis+sentinel:// or redis+cluster://; " + _ENCODED
             ) from None
         client.connection_pool.connection_kwargs.update(settings)  # they override the URL's
         return client

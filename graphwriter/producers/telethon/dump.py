@@ -22,16 +22,16 @@ from typing import Any
 import msgspec
 
 from graphwriter.errors import BadEvent, ConfigError
-from graphwriter.events.telegram import numbered_for_each_account
 from graphwriter.producers import foreign
+from graphwriter.producers.identity import lacks_account
 from graphwriter.producers.jsonfile import JsonFile, Rejected, decoding, opened, raised
 from graphwriter.producers.telethon.message import (
     UNKNOWN,
     Message,
     Names,
     event_of,
-    forwarded_from,
-    sender_of,
+    name_of,
+    peer_of,
 )
 
 _OTHER = (
@@ -146,11 +146,11 @@ class _Dump:
     def _known(self, message: Message) -> Names:
         if not self._names:
             return UNKNOWN
-        chat = sender_of(message, "peer_id")
-        found = self._names.get
-        forward = found(forwarded_from(message) or _NOBODY, _UNNAMED)
-        sender = found(sender_of(message, "from_id") or _NOBODY, _UNNAMED)
-        return Names(forward.name, sender.name, found(chat or _NOBODY, _UNNAMED).username)
+        forward = message.fwd_from and peer_of("fwd_from.from_id", message.fwd_from.from_id)
+        chat = self._names.get(peer_of("peer_id", message.peer_id) or _NOBODY)
+        sender = self._names.get(peer_of("from_id", message.from_id) or _NOBODY)
+        source = self._names.get(forward or _NOBODY)
+        return Names(name_of(source), name_of(sender), None if chat is None else chat.username)
 
     def _event(self, json: JsonFile, number: str) -> Iterator[dict[str, Any]]:
         place = f"{json.place} ({number})"
@@ -172,7 +172,7 @@ class _Dump:
         self._chats.add(event["tg_channel_id"])
         self._counts["chats"] = len(self._chats)
         self._counts["events"] += 1
-        if "account_id" not in event and numbered_for_each_account(event["tg_channel_id"]):
+        if lacks_account(event):
             self._counts["unaccounted"] += 1
         yield event
 
@@ -187,12 +187,8 @@ class _Entity(msgspec.Struct):
     last_name: str | None = None
     username: str | None = None
 
-    @property
-    def name(self) -> str | None:
-        return self.title or " ".join(filter(None, (self.first_name, self.last_name))) or None
 
-
-_NOBODY, _UNNAMED = ("", 0), _Entity(0)
+_NOBODY = ("", 0)
 
 
 def _is_page(json: JsonFile) -> bool:
@@ -213,21 +209,16 @@ def _is_page(json: JsonFile) -> bool:
 def _decode(raw: bytes) -> Message:
     """Return the message, converted if it is not in Telethon's way; raises BadEvent."""
     with decoding(raw, _without_nan):
-        try:
+        with suppress(msgspec.DecodeError):
             message = _message.decode(raw)
             if _is_plain(message):
                 return message
-        except msgspec.DecodeError:
-            message = None
         values = msgspec.json.decode(_without_nan(raw))
         if not isinstance(values, dict):
             return _message.decode(raw)
         if isinstance(values.get("raw"), dict):  # tdl
             values = values["raw"]
-        converted = _converted(values, go="PeerID" in values)
-        if message is not None and converted == values:
-            return message
-        return msgspec.convert(converted, Message)
+        return msgspec.convert(_converted(values, go="PeerID" in values), Message)
 
 
 def _is_plain(message: Message) -> bool:
@@ -246,7 +237,7 @@ def _converted(value: Any, go: bool, name: str = "") -> Any:
     """Return a value with the names and types that Telethon writes."""
     match value:
         case {"$date": moment}:
-            return _milliseconds(_converted(moment, go))
+            return _converted(moment, go)
         case {"$numberLong": text} | {"$numberInt": text} if str(text).lstrip("-").isdecimal():
             return int(text)
         case Mapping():
@@ -263,17 +254,8 @@ def _converted(value: Any, go: bool, name: str = "") -> Any:
         case list():
             return [_converted(each, go) for each in value]
         case float() if value.is_integer():
-            return _milliseconds(int(value)) if name.endswith("date") else int(value)
-        case int() if name.endswith("date") and not isinstance(value, bool):
-            return _milliseconds(value)
+            return int(value)
     return value
-
-
-def _milliseconds(moment: Any) -> Any:
-    """Return seconds; a number of 12 digits and more is milliseconds: seconds are in year 5138."""
-    if isinstance(moment, int) and abs(moment) >= 10**11:
-        return moment / 1000
-    return moment
 
 
 def _snake(name: str) -> str:

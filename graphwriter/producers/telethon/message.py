@@ -182,17 +182,6 @@ def event_of(
     }
 
 
-def sender_of(message: Message, field: str) -> Peer | None:
-    """Return the peer in `peer_id` or `from_id`; raises BadEvent."""
-    return _peer(field, getattr(message, field))
-
-
-def forwarded_from(message: Message) -> Peer | None:
-    """Return the source of a forward, None if there is none; raises BadEvent."""
-    header = message.fwd_from
-    return None if header is None else _peer("fwd_from.from_id", header.from_id)
-
-
 def _read(message: Any) -> Message:
     try:
         return msgspec.convert(message, Message, from_attributes=True)
@@ -212,13 +201,13 @@ def _names(message: Any) -> Names:
     forward = getattr(message, "forward", None)
     chat = getattr(message, "chat", None)
     return Names(
-        _name(getattr(forward, "chat", None)) or _name(getattr(forward, "sender", None)),
-        _name(getattr(message, "sender", None)),
+        name_of(getattr(forward, "chat", None)) or name_of(getattr(forward, "sender", None)),
+        name_of(getattr(message, "sender", None)),
         _text(chat, "username"),
     )
 
 
-def _name(entity: Any) -> str | None:
+def name_of(entity: Any) -> str | None:
     """Return the title of a chat or channel, the names of a user."""
     if title := _text(entity, "title"):
         return title
@@ -231,7 +220,8 @@ def _text(entity: Any, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _peer(name: str, given: AnyPeer) -> Peer | None:
+def peer_of(name: str, given: AnyPeer) -> Peer | None:
+    """Return the peer in field `name`, None if there is none; raises BadEvent."""
     if given is None:
         return None
     if isinstance(given, int):
@@ -245,10 +235,10 @@ def _peer(name: str, given: AnyPeer) -> Peer | None:
 
 def _chat(message: Message) -> Peer:
     """Return the chat that the message is in."""
-    own = _peer("peer_id", message.peer_id)
+    own = peer_of("peer_id", message.peer_id)
     if own is not None:
         return own
-    own, sender = _peer("to_id", message.to_id), _peer("from_id", message.from_id)
+    own, sender = peer_of("to_id", message.to_id), peer_of("from_id", message.from_id)
     if own is None:
         of = "" if message.kind is None else f" of a {shown(message.kind)}"
         raise BadEvent("missing_field", f"peer_id{of} is missing")
@@ -258,13 +248,13 @@ def _chat(message: Message) -> Peer:
 
 def _forward(header: Forward | None, known: Names) -> dict[str, Any]:
     header = header or Forward()
-    source = _peer("fwd_from.from_id", header.from_id)
+    source = peer_of("fwd_from.from_id", header.from_id)
     if header.channel_id is not None:
         source = Peer(
             "channel", header.channel_id
         )  # then `from_id` is the person who signed the post
     where, number = None, header.channel_post
-    saved = _peer("fwd_from.saved_from_peer", header.saved_from_peer)
+    saved = peer_of("fwd_from.saved_from_peer", header.saved_from_peer)
     # `saved_from` is the source post only if Telegram names no other. It is not used for users and
     # hidden senders: it is then the private chat from which the message was forwarded.
     hidden = source is None and header.from_name is not None
@@ -284,7 +274,7 @@ def _reply(message: Message, own: Peer) -> dict[str, Any]:
     """Return the reply facet: a plain post in a topic has a thread and is not a reply."""
     header = message.reply_to or Reply(reply_to_msg_id=message.reply_to_msg_id)
     to, thread = header.reply_to_msg_id, header.reply_to_top_id
-    chat = _peer("reply_to_peer_id", header.reply_to_peer_id)
+    chat = peer_of("reply_to_peer_id", header.reply_to_peer_id)
     if chat == own:
         chat = None
     if header.forum_topic and chat is None:
@@ -300,7 +290,7 @@ def _reply(message: Message, own: Peer) -> dict[str, Any]:
 
 
 def _author(message: Message, own: Peer, known: Names) -> dict[str, Any]:
-    peer = _peer("from_id", message.from_id)
+    peer = peer_of("from_id", message.from_id)
     # The author of a channel's post is the channel. In a private chat, a message without a sender
     # is by the other person. An anonymous admin of a supergroup appears as the group, or not at all
     # in older layers.

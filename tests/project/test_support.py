@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from support import processes
 from support.paths import ROOT
 
 LOSES = """
@@ -72,3 +74,26 @@ def test_a_test_that_leaves_a_process_fails_and_the_process_ends(tmp_path: Path)
     assert "2 passed, 1 error" in done.stdout, done.stdout
     assert "ERROR test_own.py::test_it - Failed: the test left running: sleep 600" in done.stdout
     assert "ResourceWarning" not in done.stdout + done.stderr
+
+
+def test_children_are_found_while_threads_end() -> None:
+    ended = threading.Event()
+
+    def churn() -> None:
+        while not ended.is_set():
+            one = threading.Thread(target=lambda: None)
+            one.start()
+            one.join()
+
+    busy = [threading.Thread(target=churn) for _ in range(4)]
+    for one in busy:
+        one.start()
+    others = processes.children()
+    try:
+        with subprocess.Popen(["sleep", "60"]) as child:
+            assert [processes.children() - others for _ in range(100)] == [{child.pid}] * 100
+            child.kill()
+    finally:
+        ended.set()
+        for one in busy:
+            one.join()

@@ -25,11 +25,15 @@ _KEPT = (
 
 def children() -> set[int]:
     """Return the ids of this process's children, also of those that have exited unread."""
-    return {
-        int(pid)
-        for task in Path("/proc/self/task").glob("*/children")
-        for pid in task.read_text().split()
-    }
+    while True:
+        try:
+            return {
+                int(pid)
+                for task in Path("/proc/self/task").glob("*/children")
+                for pid in task.read_text().split()
+            }
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # a thread ended meanwhile, and its children belong to another one: read all again
 
 
 def end(pids: set[int]) -> list[str]:

@@ -169,6 +169,67 @@ def test_a_reply_to_the_chat_itself_is_one_within_the_chat(
     assert replies(graph) == {(2, -1000000000005, 1)}
 
 
+OLD: list[dict[str, Any]] = [
+    {"id": -(10**9) + 10, "from_id": "user11", "text": "old days"},
+    {"id": -(10**9) + 11, "from_id": "user12", "reply_to_message_id": -(10**9) + 10},
+]
+OF_THE_GROUP = {"id": -(10**9) + 12, "type": "service", "actor_id": "chat55555"}
+BY_THE_GROUP = {"id": -(10**9) + 12, "from_id": "chat55555"}
+OF_ANOTHER = {"id": -(10**9) + 13, "from_id": "chat66666"}
+ANSWER = {"id": 3, "reply_to_message_id": 11, "reply_to_peer_id": "chat55555"}
+ELSEWHERE = {"id": 4, "reply_to_message_id": 99, "reply_to_peer_id": "chat66666"}
+
+
+@pytest.fixture
+def exported(imported: Import, tmp_path: Path) -> Callable[..., None]:
+    """A function that imports a chat of the messages given, in the order of their ids."""
+
+    def write(type_: str, bare: int, messages: list[dict[str, Any]], **options: Any) -> None:
+        both = {"type": "message", "date_unixtime": "1577872800"}
+        found = [both | one for one in sorted(messages, key=lambda one: one["id"])]
+        export = {"type": type_, "id": bare, "messages": found}
+        (tmp_path / "result.json").write_text(json.dumps(export))
+        assert imported(desktop.events, tmp_path, **options) == []
+
+    return write
+
+
+@pytest.mark.parametrize("account", [None, 1001])
+@pytest.mark.parametrize("says", [[OF_THE_GROUP], [BY_THE_GROUP], [ANSWER], [ANSWER, ELSEWHERE]])
+def test_old_history_meets_its_basic_group_where_the_export_names_it(
+    exported: Callable[..., None], graph: Graph, says: list[dict[str, Any]], account: int | None
+) -> None:
+    exported("private_supergroup", 1500000002, [*OLD, {"id": 2}, *says], account=account)
+    single = posts(graph)
+    group = [{"id": 10, "text": "old days"}, {"id": 11, "reply_to_message_id": 10}]
+    exported("private_group", 55555, group, account=account)
+    assert posts(graph) - single <= {(-1000000066666, 99)}
+    chat = chat_of_account(account, -55555)
+    assert {(chat, 10), (chat, 11), (-1001500000002, 2)} <= posts(graph)
+    assert (11, chat, 10) in replies(graph)
+    assert not any(number < 0 for _, number in posts(graph))
+
+
+@pytest.mark.parametrize(
+    "says", [[], [BY_THE_GROUP, OF_ANOTHER], [ELSEWHERE], [ANSWER, OF_ANOTHER]]
+)
+def test_old_history_keeps_an_address_of_its_own_where_the_export_does_not_say_whose_it_is(
+    exported: Callable[..., None], graph: Graph, says: list[dict[str, Any]]
+) -> None:
+    exported("private_supergroup", 1500000002, [*OLD, {"id": 2}, *says])
+    assert {(-1001500000002, -(10**9) + 10), (-1001500000002, 2)} <= posts(graph)
+    assert (-(10**9) + 11, -1001500000002, -(10**9) + 10) in replies(graph)
+
+
+def test_a_reply_of_old_history_to_another_chat_has_the_id_of_that_chat(
+    exported: Callable[..., None], graph: Graph
+) -> None:
+    """Desktop shifts it with the ids of the group."""
+    away = {"reply_to_message_id": -(10**9) + 7, "reply_to_peer_id": "channel8"}
+    exported("private_supergroup", 1500000002, [OLD[0] | away])
+    assert replies(graph) == {(-(10**9) + 10, -1000000000008, 7)}
+
+
 def test_a_part_of_a_forum_makes_no_reply_to_a_topics_root(imported: Import, graph: Graph) -> None:
     imported(desktop.events, field("c06_topic_range.json"))
     assert replies(graph) == {(32, -1001800000005, 30)}

@@ -1,8 +1,10 @@
-"""Passwords that are rotated while programs run: read again from their files, not tried often."""
+"""Servers that refuse while programs run: a rotated password is read again, no free connection is
+waited for."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -45,6 +47,21 @@ def worker(environ: dict[str, str]) -> subprocess.Popen[str]:
     )
 
 
+def of(server: Server, folder: Path) -> dict[str, str]:
+    environ = {"NEO4J_URI": server.uri, "GRAPH_WRITER_RUN_DIR": str(folder / "run")}
+    if server.auth:
+        environ["NEO4J_USER"], environ["NEO4J_PASSWORD"] = server.auth
+    return environ
+
+
+def status(environ: dict[str, str]) -> str:
+    command = [sys.executable, "-m", "graphwriter", "status"]
+    found = subprocess.run(
+        command, env=os.environ | environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    return found.stdout
+
+
 @pytest.mark.parametrize("in_time", [True, False])
 def test_a_worker_goes_on_with_the_new_password_of_redis_and_ends_without_one(
     valkey: Valkey, neo4j_server: Server, graph_empty: neo4j.Driver, tmp_path: Path, in_time: bool
@@ -52,15 +69,8 @@ def test_a_worker_goes_on_with_the_new_password_of_redis_and_ends_without_one(
     """Its connections are cut after the change, as an operator does."""
     secret = tmp_path / "redis-url"
     secret.write_text(url(valkey, "old"))
-    environ = {
-        "REDIS_URL_FILE": str(secret),
-        "REDIS_URL": "",
-        "NEO4J_URI": neo4j_server.uri,
-        "GRAPH_WRITER_RUN_DIR": str(tmp_path / "run"),
-    }
-    if neo4j_server.auth:
-        environ["NEO4J_USER"], environ["NEO4J_PASSWORD"] = neo4j_server.auth
-    process = worker(environ)
+    environ = {"REDIS_URL_FILE": str(secret), "REDIS_URL": ""}
+    process = worker(environ | of(neo4j_server, tmp_path))
     admin = redis.Redis.from_url(url(valkey, "old"))
     until(lambda: admin.exists(STREAM) and admin.xinfo_groups(STREAM))
     admin.config_set("requirepass", "new")
@@ -78,6 +88,27 @@ def test_a_worker_goes_on_with_the_new_password_of_redis_and_ends_without_one(
     assert process.returncode == (0 if in_time else EXIT_CONFIG), said
     assert "Traceback" not in said
     assert ("REDIS_URL_FILE has changed" in said) == in_time
+
+
+def test_a_worker_waits_while_redis_has_no_free_connection_and_status_says_why(
+    valkey: Valkey, neo4j_server: Server, graph_empty: neo4j.Driver, tmp_path: Path
+) -> None:
+    environ = {"REDIS_URL": url(valkey, "old")} | of(neo4j_server, tmp_path)
+    admin = redis.Redis.from_url(environ["REDIS_URL"])
+    admin.config_set("maxclients", 1)
+    process = worker(environ)
+    until(lambda: re.search(r"^w .*waiting", status(environ), re.MULTILINE))
+    assert "DOES NOT ANSWER" in status(environ)
+    assert "max number of clients reached" in status(environ)
+    admin.config_set("maxclients", 100)
+    with EventPublisher(environ["REDIS_URL"]) as publisher:
+        publisher.publish_all(Demo(200))
+    until(lambda: admin.exists(STREAM) and admin.xinfo_groups(STREAM))
+    until(lambda: admin.xinfo_groups(STREAM)[0]["lag"] == 0)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert said.count("max number of clients reached") == 1
 
 
 @pytest.mark.slow

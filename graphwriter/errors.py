@@ -48,6 +48,10 @@ class NameTaken(GraphwriterError):
     """Raised when another process uses this consumer name, run directory or data."""
 
 
+class NotFound(GraphwriterError):
+    """Raised when the graph does not have what a question names, or the name is not understood."""
+
+
 # Exit codes of all commands; from sysexits.h where one fits.
 EXIT_OK = 0
 EXIT_FAILED = 1  # a negative result, or an unexpected error with its traceback

@@ -19,14 +19,28 @@ def command() -> None:
 
 
 @command.command("apply", context_settings=CONTEXT)
+@click.option("--read", is_flag=True, help="Also index URLs and content hashes, for `ask`.")
+@click.option("--fulltext", is_flag=True, help="Also index texts, for `ask search`.")
+@click.option(
+    "--analyzer",
+    default="standard-no-stop-words",
+    show_default=True,
+    metavar="NAME",
+    help="Rules of the language of the texts, such as russian or english.",
+)
 @settings(*NEO4J)
-def apply(config: Config) -> None:
-    """Create the missing constraints. Idempotent, and safe at any time from several places."""
+def apply(config: Config, read: bool, fulltext: bool, analyzer: str) -> None:
+    """Create the missing constraints. Idempotent, and safe at any time from several places.
+
+    The indexes for questions cost the workers some time, so they are only created on request.
+    """
     from graphwriter.graph import connect, schema
 
     with connect(config) as graph:
         graph.check()
         created = schema.apply(graph)
+        created += schema.apply_reading(graph) if read else []
+        created += schema.apply_fulltext(graph, analyzer) if fulltext else []
     click.echo(f"created {', '.join(created)}" if created else "nothing to do")
 
 

@@ -16,7 +16,13 @@ from importlib import resources
 from typing import Any, LiteralString, TypeVar
 
 import neo4j
-from neo4j import GraphDatabase, ManagedTransaction, NotificationMinimumSeverity, unit_of_work
+from neo4j import (
+    READ_ACCESS,
+    GraphDatabase,
+    ManagedTransaction,
+    NotificationMinimumSeverity,
+    unit_of_work,
+)
 from neo4j._codec.packstream import v1 as packstream
 from neo4j.exceptions import AuthError, DriverError
 
@@ -30,6 +36,7 @@ from graphwriter.graph.failures import Claims, Failure, Refused, Taken, classify
 
 T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.07, 1.0  # seconds; the driver's own first one lasts a whole second
+FETCH_SIZE = 2000  # rows that a streamed query has in memory
 REFUSED_PAUSE = 60.0  # seconds without another try after a refused password
 
 
@@ -37,6 +44,16 @@ REFUSED_PAUSE = 60.0  # seconds without another try after a refused password
 def statement(name: str) -> LiteralString:
     """Return the statement of cypher/NAME.cypher, or the one below `:NAME` in queries.cypher."""
     return _queries().get(name) or _read(name)
+
+
+@cache
+def bounded(name: str, depth: int | None) -> LiteralString:
+    """Return a statement whose paths have at most `depth` links; None: no limit.
+
+    The bound is a part of the text, since Cypher takes no parameter there.
+    """
+    digits: Any = "" if depth is None else str(int(depth))
+    return statement(name).replace("DEPTH", digits)
 
 
 @cache
@@ -231,6 +248,25 @@ class Graph:
     def rows(self, query: LiteralString, **parameters: Any) -> list[list[Any]]:
         """Return the rows of a read query without column names, in half the time of `read`."""
         return self._retried(lambda tx: tx.run(query, parameters).values(), reads=True)
+
+    def stream(self, query: LiteralString, **parameters: Any) -> Iterator[list[Any]]:
+        """Yield the rows of a read query as they come, in the memory of one fetch.
+
+        One attempt, since rows were given away when it fails. Raises as `write`, also `TooBig` if
+        all together takes longer than the timeout.
+        """
+        try:
+            with (
+                self._bounded(),
+                self.driver.session(
+                    database=self.database, default_access_mode=READ_ACCESS, fetch_size=FETCH_SIZE
+                ) as session,
+                session.begin_transaction(timeout=self._timeout) as tx,
+            ):
+                for record in tx.run(query, parameters):
+                    yield record.values()
+        except Exception as error:  # noqa: BLE001 - classified, never swallowed
+            raise self.translate(error) from None
 
     def run(self, query: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
         """Run a query that may write, in its own transaction; retries, and raises, as `write`."""

@@ -1,4 +1,4 @@
-"""The constraints that the graph needs, how to create them, and the adoption of foreign posts."""
+"""The constraints that the graph needs, indexes for questions, and the adoption of foreign posts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ CONSTRAINTS: dict[str, tuple[LiteralString, tuple[LiteralString, ...]]] = {
     "graphwriter_source": ("ForwardSource", ("source_id", "source_type")),
     "graphwriter_author": ("Author", ("author_id", "author_type")),
 }
+
+# Indexes that only questions use, so that they cost nothing until somebody wants them. They are
+# created with IF NOT EXISTS; an index of a person under another name works as well.
+READING: dict[str, LiteralString] = {
+    "graphwriter_url": "FOR (p:Post) ON (p.telegram_post_url)",
+    "graphwriter_content": "FOR (p:Post) ON (p.content_hash)",
+}
+FULLTEXT = "graphwriter_text"
 
 
 def missing(graph: Graph) -> list[str]:
@@ -61,6 +69,48 @@ def apply(graph: Graph) -> list[str]:
     for name in missing(graph) if created else ():
         raise _blocked(graph, name, "something else has this name")
     return created
+
+
+def reading(graph: Graph) -> set[str]:
+    """Return the names of the existing indexes for questions."""
+    names = {row["name"] for row in graph.read(statement("indexes"))}
+    return names & {*READING, FULLTEXT}
+
+
+def apply_reading(graph: Graph) -> list[str]:
+    """Create the missing indexes of URLs and of content hashes, and return their names.
+
+    Returns at once: Neo4j fills them in the background. Idempotent. Raises as `Graph.run`.
+    """
+    created = sorted(READING.keys() - reading(graph))
+    for name in created:
+        graph.run(f"CREATE INDEX {name} IF NOT EXISTS {READING[name]}")
+    return created
+
+
+def apply_fulltext(graph: Graph, analyzer: str) -> list[str]:
+    """Create the full-text index of texts if it is missing, and return its name.
+
+    Args:
+        analyzer: Neo4j's name of the language's rules, such as `russian`.
+
+    The index is eventually consistent: a commit does not wait for it. Raises `ConfigError` for an
+    unknown analyzer.
+    """
+    if FULLTEXT in reading(graph):
+        return []
+    known = {row["analyzer"] for row in graph.read(statement("analyzers"))}
+    if analyzer not in known:
+        raise ConfigError(
+            f"the analyzer {analyzer!r} is unknown to Neo4j: one of {', '.join(sorted(known))}"
+        )
+    graph.run(
+        f"CREATE FULLTEXT INDEX {FULLTEXT} IF NOT EXISTS FOR (p:Post) ON EACH [p.text] "
+        "OPTIONS {indexConfig: {`fulltext.analyzer`: $analyzer, `fulltext.eventually_consistent`: "
+        "true}}",
+        analyzer=analyzer,
+    )
+    return [FULLTEXT]
 
 
 def _blocked(graph: Graph, name: str, reason: str) -> ConfigError:

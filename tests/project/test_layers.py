@@ -18,7 +18,7 @@ LEVELS = (
     ("backoff", "files", "logs", "text", "urls"),
     ("events", "config", "plan"),
     ("stream", "graph", "database", "embedded"),
-    ("producers", "worker"),
+    ("producers", "queries", "worker"),
     ("backfill", "verify", "status"),
     ("doctor", "exporter", "library"),
     ("cli",),

@@ -23,6 +23,9 @@ SHOW CONSTRAINTS YIELD name, type, labelsOrTypes, properties, entityType
 // :indexes
 SHOW INDEXES YIELD name, type, labelsOrTypes, properties, owningConstraint
 
+// :analyzers
+CALL db.index.fulltext.listAvailableAnalyzers() YIELD analyzer
+
 // The counts below come from Neo4j's count store, which has them ready; planning them is fast.
 
 // :Post

@@ -1,0 +1,139 @@
+"""One post and what is around it, within a budget: what a person or a language model should read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Any
+
+import msgspec
+
+from graphwriter.events import times
+from graphwriter.graph import Graph, schema
+from graphwriter.graph.client import statement
+from graphwriter.queries import posts
+from graphwriter.queries.address import Address
+from graphwriter.queries.answers import Context, Item, Origin, Reply, Writer
+
+LIMIT = 50  # items of one kind
+DEPTH = 100  # links
+TOKEN = 4  # characters of a token, roughly
+KINDS = ("ancestors", "replies", "comments", "forwards", "same")
+
+
+def context(
+    graph: Graph,
+    address: Address,
+    *,
+    budget: int | None = None,
+    limit: int | None = LIMIT,
+    depth: int | None = DEPTH,
+) -> Context:
+    """Return a post with its origin, ancestors, replies, comments, forwards and posts with the same
+    content; the latter only with the index of `schema apply --read`.
+
+    Args:
+        budget: tokens, roughly, of the answer as JSON. The post comes first, then its ancestors,
+            the nearest first, then one item of each other kind after the other. The same graph and
+            budget give the same answer.
+        limit: items of each kind.
+        depth: replies to replies, and ancestors.
+
+    `left_out` counts at least the direct replies and forwards that exist and are not in the answer.
+
+    Raises:
+        NotFound: the message is not in the graph.
+    """
+    where = {"chat": address.chat, "message": address.message}
+    rows = graph.rows(statement("ask/around"), **where)
+    if not rows:
+        raise posts.missing(address)
+    *origin, replied, forwarded = rows[0]
+    post = Item(address=str(address))
+    found = Context(post=post, origin=_origin(origin))
+    chain, further = posts.ancestors(graph, address, depth)
+    found.ancestors = [
+        Reply(address=str(one), depth=-level) for level, one in enumerate(chain[1:], 1)
+    ][:limit]
+    parents, cut = posts.below(graph, [address], limit, depth)
+    found.replies = posts.replies(graph, [address], parents)
+    comments = posts.comments(graph, address, limit=limit, depth=depth)
+    found.comments = comments.posts
+    spread = posts.spread(graph, address, limit=limit, itself=True)
+    found.forwards = spread.forwards
+    found.same, more = _same(graph, where, limit)
+    source = [found.origin.post] if found.origin and found.origin.post else []
+    posts.fill(graph, [post, *source, *found.ancestors, *found.same])
+    for one, to in zip(found.ancestors, [*chain[2:], further], strict=False):
+        one.reply_to = None if to is None else str(to)
+    found.author, post.author = post.author, None
+    left = {
+        "ancestors": len(chain) - 1 - len(found.ancestors),
+        "replies": max(replied - sum(one.depth == 1 for one in found.replies), int(cut)),
+        "comments": int(comments.truncated),
+        "forwards": forwarded - len(found.forwards),
+        "same": more,
+    }
+    if further is not None and further not in chain:
+        left["ancestors"] += 1
+    if budget is not None:
+        _fit(found, budget * TOKEN, left)
+    found.left_out = {kind: number for kind, number in left.items() if number > 0}
+    found.truncated = bool(found.left_out)
+    return found
+
+
+def _origin(row: list[Any]) -> Origin | None:
+    source, type_, name, said, when, chat, message = row
+    if source is None and chat is None:
+        return None
+    return Origin(
+        source=None if source is None else Writer(source, type_, name or said),
+        forwarded_at=None if when is None else times.iso(when),
+        post=None if chat is None else Item(address=str(Address(chat, message))),
+    )
+
+
+def _same(graph: Graph, where: dict[str, int], limit: int | None) -> tuple[list[Item], int]:
+    """Return posts with the same content, and whether there are more, as 0 or 1."""
+    if "graphwriter_content" not in schema.reading(graph):
+        return [], 0
+    most = posts.NO_LIMIT if limit is None else limit + 1
+    rows = graph.rows(statement("ask/same"), **where, most=most)
+    same = [Item(address=str(Address(*row))) for row in sorted(rows)]
+    return same[:limit], int(limit is not None and len(same) > limit)
+
+
+def _fit(found: Context, characters: int, left: dict[str, int]) -> None:
+    """Keep the items that fit, and count the others in `left`."""
+    kinds = {kind: getattr(found, kind) for kind in KINDS}
+    for kind in KINDS:
+        setattr(found, kind, [])
+    characters -= _size(found)
+    if characters < 0 and (text := found.post.text):
+        kept = max(0, len(text) + characters)
+        found.post.text = text[:kept] + "…"
+        left["characters of the text"] = len(text) - kept
+    full = False
+    for kind, item in _in_turn(kinds):
+        characters -= _size(item) + 1
+        full = full or characters < 0
+        if full:
+            left[kind] += 1
+        else:
+            getattr(found, kind).append(item)
+
+
+def _in_turn(kinds: dict[str, list[Item]]) -> Iterator[tuple[str, Item]]:
+    """Yield the ancestors, then one item of each other kind after the other."""
+    for item in kinds["ancestors"]:
+        yield "ancestors", item
+    others = KINDS[1:]
+    for row in zip_longest(*(kinds[kind] for kind in others)):
+        for kind, item in zip(others, row, strict=True):
+            if item is not None:
+                yield kind, item
+
+
+def _size(value: Any) -> int:
+    return len(msgspec.json.encode(value).decode())

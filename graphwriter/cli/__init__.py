@@ -25,6 +25,7 @@ COMMANDS = {
     "dead": ("dead", "List, show, replay and purge dead letters."),
     "status": ("status", "Show the stream, the workers and the dead letters."),
     "doctor": ("doctor", "Find problems, and print the commands that repair them."),
+    "ask": ("ask", "Ask the graph: threads, comments, spread, channels, what to collect."),
     "verify": ("verify", "Compare the graph with a source, and repair the differences."),
     "plan": ("plan", "Calculate workers, machines, memory and disk for a rate and retention."),
     "trim": ("trim", "Remove entries that every consumer group has acknowledged."),

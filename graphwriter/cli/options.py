@@ -139,7 +139,7 @@ def reported() -> Iterator[None]:
         sys.exit(0)  # the reader of our output, such as head, has closed it
 
 
-def _time(_context: object, _parameter: object, value: str | None) -> datetime | None:
+def moment(_context: object, _parameter: object, value: str | None) -> datetime | None:
     if value is None:
         return None
     try:
@@ -155,7 +155,7 @@ _SELECTION = (
         "--all", "every", is_flag=True, help="All posts, also those without forward or reply."
     ),
     click.option(
-        "--since", callback=_time, metavar="TIME", help="Only posts of this time or later."
+        "--since", callback=moment, metavar="TIME", help="Only posts of this time or later."
     ),
     click.option(
         "--channel",

@@ -1,4 +1,4 @@
-"""The constraints that the graph needs, indexes for questions, and the adoption of foreign posts."""
+"""The constraints that the graph needs, indexes for questions, the adoption of foreign posts."""
 
 from __future__ import annotations
 

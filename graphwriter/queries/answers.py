@@ -86,8 +86,7 @@ class Origin(msgspec.Struct, kw_only=True):
 class Context(msgspec.Struct, kw_only=True):
     """One post and what is around it. `left_out`: how many items of a kind are not shown.
 
-    `ancestors` from the nearest to the root, the others by relevance. `same` are posts with the same
-    content.
+    `ancestors` go from the nearest to the root. `same` are posts with the same content.
     """
 
     post: Item

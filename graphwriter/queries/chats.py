@@ -158,7 +158,7 @@ def authors(graph: Graph, *, least: int = 1, limit: int | None = LIMIT) -> Autho
 
 
 def _frequent(rows: Iterable[list[Any]]) -> list[Frequent]:
-    return [Frequent(id=id, type=type, name=name, posts=posts) for id, type, name, posts in rows]
+    return [Frequent(id=key, type=kind, name=name, posts=posts) for key, kind, name, posts in rows]
 
 
 def _first(

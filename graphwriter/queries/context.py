@@ -1,4 +1,4 @@
-"""One post and what is around it, within a budget: what a person or a language model should read."""
+"""One post and what is around it, within a budget, for a person or a language model to read."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ FORWARDS = 20_000  # forwards of a post among which its copies are looked for
 PAGE = 2000  # messages of which one query reads what is shown
 NO_LIMIT = 2**62
 
-I = TypeVar("I", bound=Item)
+Shown = TypeVar("Shown", bound=Item)
 Parents = dict[Address, Address | None]  # message -> what it replies to
 
 
@@ -131,9 +131,9 @@ def ancestors(
     return list(chain), one
 
 
-def fill(graph: Graph, items: Sequence[I]) -> None:
+def fill(graph: Graph, items: Sequence[Shown]) -> None:
     """Read what is shown of messages into `items`, by their addresses."""
-    places: dict[tuple[int, int], list[I]] = {}
+    places: dict[tuple[int, int], list[Shown]] = {}
     for item in items:
         chat, _, message = item.address.rpartition(":")
         places.setdefault((int(chat), int(message)), []).append(item)

@@ -19,7 +19,7 @@ LEVELS = (
     ("events", "config", "plan"),
     ("stream", "graph", "database", "embedded"),
     ("producers", "queries", "worker"),
-    ("backfill", "verify", "status"),
+    ("backfill", "pictures", "verify", "status"),
     ("doctor", "exporter", "library"),
     ("cli",),
 )
@@ -39,6 +39,7 @@ BORDERS = {
     "jinja2": {"exporter"},
     "supervisor": {"worker"},
     "telethon": {"producers"},
+    "networkx": {"pictures"},
 }
 IMPURE = ("logging", "time", "os", "socket", "random", "pathlib", "io")
 MODULES = sorted(PACKAGE.rglob("*.py"))

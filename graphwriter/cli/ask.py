@@ -1,0 +1,326 @@
+"""graphwriter ask: questions to the graph, a command each."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from graphwriter.cli import answers
+from graphwriter.cli.options import CONTEXT, NEO4J, Group, moment, settings
+from graphwriter.cli.output import as_json, echo_json
+from graphwriter.config import Config
+from graphwriter.errors import ConfigError
+
+if TYPE_CHECKING:  # the drivers are not needed for --help
+    from graphwriter.graph import Graph
+
+TIMEOUT, WHOLE_TIMEOUT = 20.0, 300.0  # seconds for a question about one message, about all
+FORMATS = ("csv", "gexf", "graphml", "mermaid")
+
+Question = Callable[..., Any]
+
+_SPAN = (
+    click.option(
+        "--since", callback=moment, metavar="TIME", help="Only posts of this time or later."
+    ),
+    click.option("--until", callback=moment, metavar="TIME", help="Only posts before this time."),
+)
+_DRAWN = (
+    click.option(
+        "--format",
+        "format_",
+        type=click.Choice(FORMATS),
+        help="Write the network for another program: csv is a folder for Gephi.",
+    ),
+    click.option(
+        "--output",
+        "-o",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="File or folder of --format.  [default: graphwriter-QUESTION]",
+    ),
+    click.option(
+        "--html",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Draw the network as one HTML file that needs no network.",
+    ),
+)
+
+
+def least(default: int) -> Callable[[Any], Any]:
+    """Return the option `--min`."""
+    text = "Leave out what has fewer."
+    return click.option(
+        "--min", "least", default=default, show_default=True, metavar="NUMBER", help=text
+    )
+
+
+@click.group("ask", cls=Group, context_settings=CONTEXT)
+def command() -> None:
+    """Ask the graph: threads, comments, who forwarded what, which channels to collect next.
+
+    ADDRESS is a link such as https://t.me/c/1179270258/42 or t.me/NAME/42, -1001179270258:42, or a
+    post_id. Every answer is bounded, and says if something was cut.
+    """
+
+
+def question(
+    name: str, *more: Any, limit: int, depth: int | None = None, drawn: bool = True
+) -> Callable[[Question], Question]:
+    """Make a function that returns an answer a command with the options of all questions.
+
+    Args:
+        more: options and arguments of its own.
+        limit, depth: the defaults of these bounds; depth None: it has no such option.
+        drawn: the answer is a network, too.
+    """
+
+    def decorate(function: Question) -> Question:
+        whole = not any(isinstance(one, _Address) for one in more)
+
+        @functools.wraps(function)
+        def run(config: Config, **options: Any) -> None:
+            _answer(config, name, function, options)
+
+        command_: Any = settings(*NEO4J)(run)
+        for option in reversed((*more, *_bounds(limit, depth, whole), *_output(drawn))):
+            command_ = option(command_)
+        return command.command(name, context_settings=CONTEXT)(command_)  # type: ignore[no-any-return]
+
+    return decorate
+
+
+class _Address:
+    """The argument ADDRESS."""
+
+    def __call__(self, function: Any) -> Any:
+        return click.argument("address")(function)
+
+
+_ADDRESS = _Address()
+
+
+def _bounds(limit: int, depth: int | None, whole: bool) -> list[Any]:
+    options = [
+        click.option(
+            "--limit",
+            default=limit,
+            show_default=True,
+            type=click.IntRange(0),
+            help="The most that is answered; 0: all.",
+        )
+    ]
+    if depth is not None:
+        text = "The most links from one message to the next; 0: all."
+        options.append(
+            click.option(
+                "--depth", default=depth, show_default=True, type=click.IntRange(0), help=text
+            )
+        )
+    options.append(
+        click.option(
+            "--timeout",
+            default=WHOLE_TIMEOUT if whole else TIMEOUT,
+            show_default=True,
+            type=click.FloatRange(0, min_open=True),
+            metavar="SECONDS",
+            help="Seconds that Neo4j may take for a query.",
+        )
+    )
+    return options
+
+
+def _output(drawn: bool) -> list[Any]:
+    return [
+        as_json,
+        click.option("--markdown", is_flag=True, help="Print Markdown."),
+        *(_DRAWN if drawn else ()),
+        click.option(
+            "--pseudonymous",
+            is_flag=True,
+            help="Replace ids and names of users, and leave out texts.",
+        ),
+        click.option(
+            "--key-file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Same file, same pseudonyms; without it they are fresh.",
+        ),
+    ]
+
+
+def _answer(config: Config, name: str, function: Question, options: dict[str, Any]) -> None:
+    import msgspec
+
+    from graphwriter import queries
+    from graphwriter.graph import connect
+    from graphwriter.queries.pseudonyms import Pseudonyms
+
+    chosen = {key: options.pop(key, None) for key in _OUTPUTS}
+    timeout = options.pop("timeout")
+    options |= {key: options[key] or None for key in ("limit", "depth") if key in options}
+    key = _key(chosen["key_file"])
+    with connect(config, timeout=timeout, retry=0.0) as graph:
+        if "address" in options:
+            options["address"] = queries.find(graph, options["address"])
+        answer = function(graph, **options)
+    hidden = chosen["pseudonymous"]
+    values = Pseudonyms(key).of(answer) if hidden else msgspec.to_builtins(answer)
+    _show(name, values, chosen)
+
+
+_OUTPUTS = ("json", "markdown", "format_", "output", "html", "pseudonymous", "key_file")
+
+
+def _show(name: str, values: dict[str, Any], chosen: dict[str, Any]) -> None:
+    files = answers.write(name, values, chosen["format_"], chosen["output"], chosen["html"])
+    if chosen["json"]:
+        echo_json(values)
+    elif chosen["markdown"]:
+        click.echo(answers.markdown(values))
+    elif not files:
+        answers.show(values)
+    for file in files:
+        click.echo(f"written to {file}", err=chosen["json"])
+
+
+def _key(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--key-file {file}: {error}") from None
+
+
+@question(
+    "post",
+    _ADDRESS,
+    click.option(
+        "--budget",
+        type=click.IntRange(1),
+        metavar="TOKENS",
+        help="At most about so many tokens (four characters each) of JSON.",
+    ),
+    limit=50,
+    depth=100,
+)
+def _post(graph: Graph, **options: Any) -> Any:
+    """Show a post and what is around it: origin, ancestors, replies, comments, forwards."""
+    from graphwriter import queries
+
+    return queries.context(graph, **options)
+
+
+@question("thread", _ADDRESS, limit=1000, depth=1000)
+def _thread(graph: Graph, **options: Any) -> Any:
+    """Show the conversation of a message: the topmost message, and all replies to it."""
+    from graphwriter import queries
+
+    return queries.thread(graph, **options)
+
+
+@question("comments", _ADDRESS, limit=1000, depth=1000)
+def _comments(graph: Graph, **options: Any) -> Any:
+    """Show the comments of a channel's post, which reply to its copy in the discussion group."""
+    from graphwriter import queries
+
+    return queries.comments(graph, **options)
+
+
+@question("spread", _ADDRESS, limit=1000)
+def _spread(graph: Graph, **options: Any) -> Any:
+    """Show who forwarded a post or its original, when, and how long after it was posted."""
+    from graphwriter import queries
+
+    return queries.spread(graph, **options)
+
+
+@question(
+    "wanted",
+    click.option("--channels", is_flag=True, help="Chats of which no post is ingested."),
+    least(1),
+    limit=1000,
+    drawn=False,
+)
+def _wanted(graph: Graph, channels: bool, **options: Any) -> Any:
+    """Show what to collect next: messages that many posts refer to and that are not ingested."""
+    from graphwriter import queries
+
+    return (queries.wanted_channels if channels else queries.wanted)(graph, **options)
+
+
+@question(
+    "channels",
+    *_SPAN,
+    click.option("--loops", is_flag=True, help="Also links from a chat to itself."),
+    click.option("--users", is_flag=True, help="Also private chats, and users as sources."),
+    limit=0,
+)
+def _channels(graph: Graph, **options: Any) -> Any:
+    """Show which channel forwards from which and replies to which: the network of channels."""
+    from graphwriter import queries
+
+    return queries.channels(graph, **options)
+
+
+@question(
+    "coforward",
+    click.option(
+        "--window",
+        default="300s",
+        show_default=True,
+        callback=lambda _context, _parameter, value: _seconds(value),
+        metavar="SECONDS",
+        help="The longest time between two forwards, such as 300s, 5m or 2h.",
+    ),
+    least(3),
+    *_SPAN,
+    limit=1000,
+)
+def _coforward(graph: Graph, **options: Any) -> Any:
+    """Show pairs of channels that forward the same posts within a short time."""
+    from graphwriter import queries
+
+    return queries.coforward(graph, **options)
+
+
+@question("sources", least(1), limit=100, drawn=False)
+def _sources(graph: Graph, **options: Any) -> Any:
+    """Show where posts are forwarded from, the most frequent first."""
+    from graphwriter import queries
+
+    return queries.sources(graph, **options)
+
+
+@question("authors", least(1), limit=100, drawn=False)
+def _authors(graph: Graph, **options: Any) -> Any:
+    """Show who wrote posts, the most frequent first."""
+    from graphwriter import queries
+
+    return queries.authors(graph, **options)
+
+
+@question("search", click.argument("words", metavar="TEXT"), limit=20, drawn=False)
+def _search(graph: Graph, **options: Any) -> Any:
+    """Find posts by their words, where texts are stored and indexed."""
+    from graphwriter import queries
+
+    return queries.search(graph, **options)
+
+
+def _seconds(text: str) -> float:
+    units = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+    number = text.rstrip("smhd")
+    try:
+        seconds = float(number) * units[text[len(number) :]]
+    except (ValueError, KeyError):
+        raise click.BadParameter(f"{text!r} is not a time such as 300s, 5m or 2h") from None
+    if not 0 <= seconds < float("inf"):
+        raise click.BadParameter(f"{text!r} is not a time such as 300s, 5m or 2h")
+    return seconds

@@ -1,0 +1,1 @@
+"""Networks for other programs and for people: CSV, GEXF, GraphML, Mermaid, and a page."""

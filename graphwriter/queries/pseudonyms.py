@@ -1,0 +1,60 @@
+"""Answers without the ids and names of users, for people who publish what they found.
+
+The same user gets the same pseudonym in one export, and in all exports with the same key. Channels
+and groups keep their names. Texts are left out: they may contain names.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_ADDRESSES = ("address", "reply_to", "root", "origin", "post_id")
+_CHATS = ("id", "source", "target", "a", "b")
+_PEOPLE = ("user", "signature", "hidden")
+_USER = re.compile(r"([1-9]\d*):(-?\d+)", re.ASCII).fullmatch
+
+
+class Pseudonyms:
+    """Replaces users by pseudonyms that depend on `key`; without a key on a fresh one."""
+
+    def __init__(self, key: str | None = None) -> None:
+        self._key = secrets.token_bytes(32) if key is None else key.encode()
+
+    def user(self, identity: str) -> str:
+        """Return the pseudonym of a user: `user-` and 12 hexadecimal digits."""
+        return f"user-{hmac.digest(self._key, identity.encode(), 'sha256').hex()[:12]}"
+
+    def of(self, answer: T) -> Any:
+        """Return `answer` as plain values, without ids, names and texts of users."""
+        return self._plain(msgspec.to_builtins(answer))
+
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._plain(one) for one in value]
+        if not isinstance(value, dict):
+            return self._address(value) if isinstance(value, str) else value
+        if value.get("type") in _PEOPLE and "id" in value:
+            identity = f"{value['type']} {value['id']}"
+            return value | {"id": self.user(identity), "name": None}
+        return {name: self._field(name, one) for name, one in value.items()}
+
+    def _field(self, name: str, value: Any) -> Any:
+        if name == "text" and value is not None:
+            return None
+        if name in _CHATS and isinstance(value, int) and value > 0:
+            return self.user(f"user {value}")
+        if name in _ADDRESSES and isinstance(value, str):
+            return self._address(value)
+        return self._plain(value)
+
+    def _address(self, text: str) -> str:
+        if found := _USER(text):
+            return f"{self.user(f'user {found[1]}')}:{found[2]}"
+        return text

@@ -55,6 +55,10 @@ def tables(values: Values) -> list[Table]:
         return [(text, *_replies(values["posts"]))]
     if "nodes" in values:
         return _channels(values)
+    if "forwarded_by" in values:
+        name = values["name"] or values["id"]
+        ways = {"forwards_from": f"{name} forwards from", "forwarded_by": f"{name} is forwarded by"}
+        return [(title, *_rows(_LISTS["channels"], values[way])) for way, title in ways.items()]
     return [_list(values)]
 
 
@@ -198,10 +202,14 @@ _LISTS = {
 def _list(values: Values) -> Table:
     for field, columns in _LISTS.items():
         if field in values:
-            return "", columns, [[_cell(row[name]) for name in columns] for row in values[field]]
+            return "", *_rows(columns, values[field])
     columns = ["message", "posted", "author", "text"]
     hits = [[hit["address"], _time(hit), _author(hit), _text(hit)] for hit in values["posts"]]
     return "", columns, hits
+
+
+def _rows(columns: list[str], rows: list[Values]) -> tuple[list[str], list[list[Any]]]:
+    return columns, [[_cell(row[name]) for name in columns] for row in rows]
 
 
 def _cut(values: Values) -> str:

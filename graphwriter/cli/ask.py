@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,9 +91,20 @@ def question(
         command_: Any = settings(*NEO4J)(run)
         for option in reversed((*more, *_bounds(limit, depth, whole), *_output(drawn))):
             command_ = option(command_)
-        return command.command(name, context_settings=CONTEXT)(command_)  # type: ignore[no-any-return]
+        return command.command(name, cls=_Command, context_settings=CONTEXT)(command_)  # type: ignore[no-any-return]
 
     return decorate
+
+
+class _Command(click.Command):
+    """A command whose arguments may start with a minus, as the ids of chats do."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take what starts with a minus and a digit as an argument."""
+        if "--" not in args:
+            numbers = [one for one in args if re.match(r"-\d", one)]
+            args = [*(one for one in args if one not in numbers), "--", *numbers]
+        return super().parse_args(ctx, args)
 
 
 class _Address:
@@ -267,6 +279,17 @@ def _channels(graph: Graph, **options: Any) -> Any:
     from graphwriter import queries
 
     return queries.channels(graph, **options)
+
+
+@question("related", click.argument("chat"), limit=100, drawn=False)
+def _related(graph: Graph, chat: str, **options: Any) -> Any:
+    """Show which channels one channel forwards from, and which forward from it.
+
+    CHAT is a marked id, t.me/NAME, t.me/c/ID, or the address of one of its messages.
+    """
+    from graphwriter import queries
+
+    return queries.related(graph, queries.find_chat(graph, chat), **options)
 
 
 @question(

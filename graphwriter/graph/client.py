@@ -125,9 +125,20 @@ class Graph:
         self._timeout, self._retry, self._connect = timeout, retry, connect
         self._driver: neo4j.Driver | None = None
         self._process = 0  # the process that created the driver
+        self._borrowed = False  # the driver is another program's
         self._write, self._rewrite = statement("write"), statement("rewrite")
         self.retries = 0  # of batches, by this class or by the driver, since the start
         self.failures: Counter[str] = Counter()  # errors since the start, by failure class
+
+    @classmethod
+    def over(cls, driver: neo4j.Driver, database: str = "neo4j", *, timeout: float = 20.0) -> Graph:
+        """Return the graph over the driver of another program, which stays open. Retries nothing.
+
+        Only that program can cut a half-open connection, so calls may block longer.
+        """
+        graph = cls("bolt://", database=database, timeout=timeout, retry=0.0)
+        graph._driver, graph._process, graph._borrowed = driver, os.getpid(), True
+        return graph
 
     def open(self) -> Graph:
         """Create the driver; it connects on first use. Raises ConfigError for an invalid URI."""
@@ -153,8 +164,8 @@ class Graph:
         return self
 
     def close(self) -> None:
-        """Close the connections. Safe to call twice."""
-        if self._driver is not None:
+        """Close the connections, unless another program owns them. Safe to call twice."""
+        if self._driver is not None and not self._borrowed:
             self._driver.close()
             self._driver = None
 
@@ -214,6 +225,8 @@ class Graph:
             timer.cancel()
 
     def _cut(self) -> None:
+        if self._borrowed:
+            return
         driver, self._driver = self._driver, None
         if driver is not None:
             with suppress(Exception):  # whoever waits for it gets the error

@@ -10,11 +10,12 @@
 Questions about one message are bounded and fast; those about the whole graph read all of it once.
 """
 
-from graphwriter.queries.address import Address, find
+from graphwriter.queries.address import Address, find, find_chat
 from graphwriter.queries.chats import (
     authors,
     channels,
     coforward,
+    related,
     sources,
     wanted,
     wanted_channels,
@@ -31,6 +32,8 @@ __all__ = [
     "comments",
     "context",
     "find",
+    "find_chat",
+    "related",
     "search",
     "sources",
     "spread",

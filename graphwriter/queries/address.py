@@ -99,6 +99,21 @@ def find(graph: Graph, text: str) -> Address:
     raise NotFound(f"{shown(text)} is neither an address nor a post_id in the graph; give {FORMS}")
 
 
+def find_chat(graph: Graph, text: str) -> int:
+    """Return the marked id of the chat that `text` means: a marked id, t.me/NAME, t.me/c/ID, or
+    anything that `find` takes. Blocks and raises as `find`.
+    """
+    text = text.strip()
+    if re.fullmatch(r"-?[1-9]\d{0,18}", text, re.ASCII):
+        return _in_range(Address(int(text), 0)).chat
+    if link := _LINK(text):
+        if found := re.fullmatch(r"c/([1-9]\d{0,17})", link["path"], re.ASCII):
+            return Peer("channel", int(found[1])).marked
+        if _PUBLIC(f"{link['path']}/1"):
+            return find(graph, f"t.me/{link['path']}/1").chat
+    return find(graph, text).chat
+
+
 def _of_channel(bare: str, message: str) -> Address:
     return _in_range(Address(Peer("channel", int(bare)).marked, int(message)))
 

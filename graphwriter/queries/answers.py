@@ -118,8 +118,8 @@ class Wanted(msgspec.Struct, kw_only=True):
     truncated: bool = False
 
 
-class WantedChannel(msgspec.Struct, kw_only=True):
-    """A chat without a post in the graph: how many posts forward from it."""
+class CountedChannel(msgspec.Struct, kw_only=True):
+    """A chat, and how many posts forward from it, or it forwards."""
 
     id: int
     name: str | None
@@ -129,7 +129,7 @@ class WantedChannel(msgspec.Struct, kw_only=True):
 class WantedChannels(msgspec.Struct, kw_only=True):
     """Chats to collect, those first that most posts forward from."""
 
-    channels: list[WantedChannel]
+    channels: list[CountedChannel]
     truncated: bool = False
 
 
@@ -163,6 +163,16 @@ class Channels(msgspec.Struct, kw_only=True):
 
     nodes: list[Channel]
     edges: list[ChannelLink]
+    truncated: bool = False
+
+
+class Related(msgspec.Struct, kw_only=True):
+    """Chats that a chat forwards from, and chats that forward from it, by the number of posts."""
+
+    id: int
+    name: str | None
+    forwards_from: list[CountedChannel]
+    forwarded_by: list[CountedChannel]
     truncated: bool = False
 
 

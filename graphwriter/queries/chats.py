@@ -23,17 +23,19 @@ from graphwriter.queries.answers import (
     ChannelLink,
     Channels,
     Coforward,
+    CountedChannel,
     Frequent,
     Pair,
+    Related,
     Sources,
     Wanted,
-    WantedChannel,
     WantedChannels,
     WantedMessage,
 )
 from graphwriter.queries.posts import LIMIT, NO_LIMIT, PAGE
 
 SECOND = 1_000_000  # microseconds
+NEAR = 50_000  # posts that `related` reads each way
 Chats = tuple[int, int]
 
 
@@ -60,7 +62,7 @@ def wanted_channels(graph: Graph, *, least: int = 1, limit: int | None = LIMIT) 
     chat. Users and hidden sources are left out.
     """
     rows, cut = _first(graph, "ask/wanted_channels", least, limit)
-    found = [WantedChannel(id=chat, name=name, posts=posts) for chat, name, posts in rows]
+    found = [CountedChannel(id=chat, name=name, posts=posts) for chat, name, posts in rows]
     return WantedChannels(channels=found, truncated=cut)
 
 
@@ -119,6 +121,30 @@ def channels(
         for chat in sorted(ids, key=lambda chat: (-posts[chat], chat))
     ]
     return Channels(nodes=nodes, edges=edges, truncated=cut)
+
+
+def related(graph: Graph, chat: int, *, limit: int | None = LIMIT) -> Related:
+    """Return the chats that `chat`, a marked id, forwards from, and those that forward from it.
+
+    Reads at most `NEAR` posts each way, which takes a second at most, not the whole graph.
+    """
+    peer = unmarked(chat)
+    rows = graph.rows(
+        statement("ask/related"), chat=chat, bare=str(peer.id), kind=peer.kind, most=NEAR
+    )
+    ways: dict[str, list[CountedChannel]] = {"from": [], "by": []}
+    names = _names(graph, {chat, *(row[1] for row in rows)})
+    for way, other, number, _ in rows:
+        ways[way].append(CountedChannel(id=other, name=names.get(other), posts=number))
+    cut = any(row[3] >= NEAR for row in rows)
+    cut = cut or (limit is not None and any(len(found) > limit for found in ways.values()))
+    return Related(
+        id=chat,
+        name=names.get(chat),
+        forwards_from=ways["from"][:limit],
+        forwarded_by=ways["by"][:limit],
+        truncated=cut,
+    )
 
 
 def coforward(

@@ -20,7 +20,7 @@ LEVELS = (
     ("stream", "graph", "database", "embedded"),
     ("producers", "queries", "worker"),
     ("backfill", "pictures", "verify", "status"),
-    ("doctor", "exporter", "library"),
+    ("doctor", "exporter", "graphrag", "library", "mcp"),
     ("cli",),
 )
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
@@ -31,7 +31,7 @@ PURE = (
 )
 BORDERS = {
     "redis": {"stream"},
-    "neo4j": {"graph", "embedded"},
+    "neo4j": {"graph", "graphrag", "embedded"},
     "psycopg": {"database"},
     "click": {"cli"},
     "prometheus_client": {"exporter"},
@@ -40,6 +40,9 @@ BORDERS = {
     "supervisor": {"worker"},
     "telethon": {"producers"},
     "networkx": {"pictures"},
+    "neo4j_graphrag": {"graphrag"},
+    "mcp": {"mcp"},
+    "mcp_types": {"mcp"},
 }
 IMPURE = ("logging", "time", "os", "socket", "random", "pathlib", "io")
 MODULES = sorted(PACKAGE.rglob("*.py"))

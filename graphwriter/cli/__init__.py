@@ -26,6 +26,7 @@ COMMANDS = {
     "status": ("status", "Show the stream, the workers and the dead letters."),
     "doctor": ("doctor", "Find problems, and print the commands that repair them."),
     "ask": ("ask", "Ask the graph: threads, comments, spread, channels, what to collect."),
+    "export": ("export", "Write the graph as CSV, GEXF or GraphML."),
     "mcp": ("mcp", "Let a language model ask the graph (Model Context Protocol)."),
     "verify": ("verify", "Compare the graph with a source, and repair the differences."),
     "plan": ("plan", "Calculate workers, machines, memory and disk for a rate and retention."),

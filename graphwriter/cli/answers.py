@@ -87,12 +87,9 @@ def write(
             click.echo(text)
             return written or [Path("standard output")]
         _write(output, f"{text}\n")
-    elif format_ == "csv":
-        output = output or Path(f"graphwriter-{name}")
-        formats.write_csv(drawn, output)
     elif format_ is not None:
-        output = output or Path(f"graphwriter-{name}.{format_}")
-        formats.write_xml(drawn, output, format_)
+        output = output or Path(f"graphwriter-{name}" + ("" if format_ == "csv" else f".{format_}"))
+        formats.write(format_, drawn.nodes, drawn.edges, output)
     return [*written, *([output] if output is not None else [])]
 
 

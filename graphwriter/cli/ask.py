@@ -24,7 +24,7 @@ FORMATS = ("csv", "gexf", "graphml", "mermaid")
 
 Question = Callable[..., Any]
 
-_SPAN = (
+SPAN = (
     click.option(
         "--since", callback=moment, metavar="TIME", help="Only posts of this time or later."
     ),
@@ -147,22 +147,31 @@ def _bounds(limit: int, depth: int | None, whole: bool) -> list[Any]:
     return options
 
 
-def _output(drawn: bool) -> list[Any]:
-    return [
-        as_json,
-        click.option("--markdown", is_flag=True, help="Print Markdown."),
-        *(_DRAWN if drawn else ()),
-        click.option(
-            "--pseudonymous",
-            is_flag=True,
-            help="Replace ids and names of users, and leave out texts.",
-        ),
+def pseudonymous(function: Any) -> Any:
+    """Give a command the options `pseudonymous` and `key_file`."""
+    for option in (
         click.option(
             "--key-file",
             type=click.Path(path_type=Path),
             metavar="FILE",
             help="Same file, same pseudonyms; without it they are fresh.",
         ),
+        click.option(
+            "--pseudonymous",
+            is_flag=True,
+            help="Replace ids and names of users, and leave out texts.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def _output(drawn: bool) -> list[Any]:
+    return [
+        as_json,
+        click.option("--markdown", is_flag=True, help="Print Markdown."),
+        *(_DRAWN if drawn else ()),
+        pseudonymous,
     ]
 
 
@@ -173,16 +182,17 @@ def _answer(config: Config, name: str, function: Question, options: dict[str, An
     from graphwriter.graph import connect
     from graphwriter.queries.pseudonyms import Pseudonyms
 
-    chosen = {key: options.pop(key, None) for key in _OUTPUTS}
+    chosen = {name: options.pop(name, None) for name in _OUTPUTS}
     timeout = options.pop("timeout")
-    options |= {key: options[key] or None for key in ("limit", "depth") if key in options}
-    key = _key(chosen["key_file"])
+    options |= {name: options[name] or None for name in ("limit", "depth") if name in options}
     with connect(config, timeout=timeout, retry=0.0) as graph:
         if "address" in options:
             options["address"] = queries.find(graph, options["address"])
         answer = function(graph, **options)
     hidden = chosen["pseudonymous"]
-    values = Pseudonyms(key).of(answer) if hidden else msgspec.to_builtins(answer)
+    values = (
+        Pseudonyms(key(chosen["key_file"])).of(answer) if hidden else msgspec.to_builtins(answer)
+    )
     _show(name, values, chosen)
 
 
@@ -201,7 +211,8 @@ def _show(name: str, values: dict[str, Any], chosen: dict[str, Any]) -> None:
         click.echo(f"written to {file}", err=chosen["json"])
 
 
-def _key(file: Path | None) -> str | None:
+def key(file: Path | None) -> str | None:
+    """Return the key of pseudonyms in `file`; raises ConfigError if it cannot be read."""
     if file is None:
         return None
     try:
@@ -269,7 +280,7 @@ def _wanted(graph: Graph, channels: bool, **options: Any) -> Any:
 
 @question(
     "channels",
-    *_SPAN,
+    *SPAN,
     click.option("--loops", is_flag=True, help="Also links from a chat to itself."),
     click.option("--users", is_flag=True, help="Also private chats, and users as sources."),
     limit=0,
@@ -303,7 +314,7 @@ def _related(graph: Graph, chat: str, **options: Any) -> Any:
         help="The longest time between two forwards, such as 300s, 5m or 2h.",
     ),
     least(3),
-    *_SPAN,
+    *SPAN,
     limit=1000,
 )
 def _coforward(graph: Graph, **options: Any) -> Any:

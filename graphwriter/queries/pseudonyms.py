@@ -17,7 +17,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _ADDRESSES = ("address", "reply_to", "root", "origin", "post_id")
 _CHATS = ("id", "source", "target", "a", "b")
-_PEOPLE = ("user", "signature", "hidden")
+PEOPLE = ("user", "signature", "hidden")
 _USER = re.compile(r"([1-9]\d*):(-?\d+)", re.ASCII).fullmatch
 
 
@@ -40,7 +40,7 @@ class Pseudonyms:
             return [self._plain(one) for one in value]
         if not isinstance(value, dict):
             return self._address(value) if isinstance(value, str) else value
-        if value.get("type") in _PEOPLE and "id" in value:
+        if value.get("type") in PEOPLE and "id" in value:
             identity = f"{value['type']} {value['id']}"
             return value | {"id": self.user(identity), "name": None}
         return {name: self._field(name, one) for name, one in value.items()}

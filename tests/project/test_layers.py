@@ -39,7 +39,6 @@ BORDERS = {
     "jinja2": {"exporter"},
     "supervisor": {"worker"},
     "telethon": {"producers"},
-    "networkx": {"pictures"},
     "neo4j_graphrag": {"graphrag"},
     "mcp": {"mcp"},
     "mcp_types": {"mcp"},

@@ -1,0 +1,24 @@
+// The nodes of posts in a span of time, and those that they are linked to; columns as export_nodes.
+CALL () {
+  MATCH (n:Post)
+  WHERE ($since IS NULL OR n.posted_at >= datetime($since))
+    AND ($until IS NULL OR n.posted_at < datetime($until))
+  RETURN n
+  UNION
+  MATCH (p:Post)
+  WHERE ($since IS NULL OR p.posted_at >= datetime($since))
+    AND ($until IS NULL OR p.posted_at < datetime($until))
+  MATCH (p)-[:FORWARDED_FROM|FORWARDED_FROM_POST|REPLIES_TO]->(n)
+  RETURN n
+  UNION
+  MATCH (p:Post)
+  WHERE ($since IS NULL OR p.posted_at >= datetime($since))
+    AND ($until IS NULL OR p.posted_at < datetime($until))
+  MATCH (p)<-[:AUTHOR_OF]-(n)
+  RETURN n
+}
+RETURN CASE WHEN n:Post THEN 'post' WHEN n:Message THEN 'placeholder' WHEN n:Author THEN 'author'
+    ELSE 'source' END,
+  CASE WHEN n:Message THEN [n.tg_channel_id, n.telegram_message_id]
+    WHEN n:Author THEN [n.author_type, n.author_id] ELSE [n.source_type, n.source_id] END,
+  n.name, n.text, n.telegram_post_url, n.posted_at.epochSeconds * 1000000 + n.posted_at.microsecond

@@ -91,7 +91,7 @@ def question(
         command_: Any = settings(*NEO4J)(run)
         for option in reversed((*more, *_bounds(limit, depth, whole), *_output(drawn))):
             command_ = option(command_)
-        return command.command(name, cls=_Command, context_settings=CONTEXT)(command_)  # type: ignore[no-any-return]
+        return command.command(name, cls=_Command, context_settings=CONTEXT)(command_)
 
     return decorate
 

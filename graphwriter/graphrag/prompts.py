@@ -31,7 +31,6 @@ hidden; author_type is user, channel, chat or signature.
 """
 
 
-
 def _examples(text: str) -> list[str]:
     """Return the sections of a file, each a question and its query, as the package wants them."""
     pairs = (part.partition("\n") for part in text.split("\n// ? ")[1:])

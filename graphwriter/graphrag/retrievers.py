@@ -31,7 +31,7 @@ class _ContextRetriever(Retriever):
         for address, score in addresses:
             context = queries.context(self._graph, address, budget=self._budget)
             values = {"context": prose(context), "score": score, **_facts(context)}
-            records.append(neo4j.Record(values))
+            records.append(_record(values))
         return RawSearchResult(records=records)
 
     def default_record_formatter(self, record: neo4j.Record) -> RetrieverResultItem:
@@ -64,6 +64,9 @@ class AddressRetriever(_ContextRetriever):
         Blocks and raises as `graphwriter.queries.find`.
         """
         return self._results([(queries.find(self._graph, address), None)])
+
+
+_record: Any = neo4j.Record  # its constructor has no types
 
 
 def _facts(context: Context) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Tool(NamedTuple):
 
     description: str
     ask: Callable[..., Any]
-    answer: type
+    answer: type | tuple[type, ...]  # one of these
     properties: dict[str, Any]
     required: tuple[str, ...] = ()
 
@@ -126,7 +126,7 @@ TOOLS = {
     ),
     "wanted": Tool(
         "What is referred to most and not in the graph: messages, or with channels=true chats.",
-        _wanted, answers.Wanted | answers.WantedChannels,  # type: ignore[arg-type]
+        _wanted, (answers.Wanted, answers.WantedChannels),
         {"channels": {"type": "boolean", "default": False},
          "minimum": _integer(1, 10**9, "The least number of references."), "limit": _LIMIT},
     ),
@@ -150,16 +150,16 @@ def inputs(tool: Tool) -> dict[str, Any]:
 
 def outputs(tool: Tool) -> dict[str, Any]:
     """Return the JSON Schema of a tool's structured result."""
-    schema = _marked_schema(msgspec.json.schema(tool.answer))
-    definitions = schema.pop("$defs", {})
+    kinds = tool.answer if isinstance(tool.answer, tuple) else (tool.answer,)
+    schemas, definitions = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
     properties = {
         "notice": {"type": "string"},
         "left_out": {"type": "integer", "description": "Items that did not fit the budget."},
-        "answer": schema,
+        "answer": {"anyOf": list(schemas)} if len(schemas) > 1 else schemas[0],
     }
     return {
         "type": "object", "properties": properties, "required": ["notice", "left_out", "answer"],
-        "$defs": definitions,
+        "$defs": _marked_schema(definitions),
     }  # fmt: skip
 
 

@@ -150,7 +150,7 @@ def _graphml(nodes: Iterable[Node], edges: Iterable[Edge], file: TextIO) -> None
 @contextmanager
 def _opened(path: Path) -> Iterator[TextIO]:
     try:
-        with path.open("w", encoding="utf-8", newline="", errors="replace") as file:
+        with path.open("w", encoding="utf-8", newline="") as file:
             yield file
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None

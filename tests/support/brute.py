@@ -32,7 +32,8 @@ class Brute:
         return self.posts[address]["post_id"] if address in self.posts else None
 
     def posted(self, address: Address) -> datetime | None:
-        return self.posts.get(address, {}).get("posted_at")
+        found: datetime | None = self.posts.get(address, {}).get("posted_at")
+        return found
 
     def below(self, roots: list[Address]) -> dict[Address, int]:
         """All that reply to a root, directly or not, with the number of links."""
@@ -79,7 +80,7 @@ class Brute:
                 forwards.append((when is None, when and when.timestamp(), text(a), lag))
         forwards.sort()
         lags = [lag for *_, lag in forwards if lag is not None]
-        dates = [when for late, when, *_ in forwards if not late]
+        dates: list[Any] = [when for late, when, *_ in forwards if not late]
         return {
             "origin": text(origin),
             "known": origin in self.posts,

@@ -10,6 +10,7 @@ import click
 
 from graphwriter.cli.output import folded, table
 from graphwriter.errors import ConfigError
+from graphwriter.pictures.network import by_the_chat
 from graphwriter.text import age, counted, plain
 
 Table = tuple[str, list[str], list[list[Any]]]  # a title, the columns, the rows
@@ -22,9 +23,11 @@ def show(values: Values) -> None:
         if number:
             click.echo()
         if title:
-            click.echo(folded(title))
+            click.echo("\n".join(map(folded, title.split("\n"))))
         if columns:
-            table(columns, rows, whole=False)
+            filled = [n for n in range(len(columns)) if not rows or any(row[n] for row in rows)]
+            shown = [[row[n] for n in filled] for row in rows]
+            table([columns[n] for n in filled], shown, whole=False, uncut=2)
     if cut := _cut(values):
         click.echo(f"\n{folded(cut)}")
 
@@ -49,9 +52,12 @@ def tables(values: Values) -> list[Table]:
         return [_spread(values)]
     if "copies" in values:
         text = f"{counted(len(values['posts']), 'comment')} below {_listed(values['copies'])}"
+        if not values["copies"]:
+            text = "no comments: nothing replies to a copy of the post in another chat"
+            return [(text, [], [])]
         return [(text, *_replies(values["posts"]))]
     if "root" in values:
-        text = f"{counted(len(values['posts']), 'message')} below {values['root']}"
+        text = f"{counted(len(values['posts']), 'message')} from {values['root']} down"
         return [(text, *_replies(values["posts"]))]
     if "nodes" in values:
         return _channels(values)
@@ -85,7 +91,7 @@ def write(
         text = formats.mermaid(drawn)
         if output is None:
             click.echo(text)
-            return written or [Path("standard output")]
+            return [*written, Path("-")]
         _write(output, f"{text}\n")
     elif format_ is not None:
         output = output or Path(f"graphwriter-{name}" + ("" if format_ == "csv" else f".{format_}"))
@@ -113,7 +119,7 @@ def _spread(values: Values) -> Table:
     title = f"{counted(len(values['forwards']), 'forward')} of {values['origin']}{known}"
     if values["median_lag"] is not None:
         title += f", half of them within {age(values['median_lag'])}"
-    columns = ["message", "posted", "after", "author", "link"]
+    columns = ["message", "posted", "after", "author", "text"]
     return (
         title,
         columns,
@@ -123,7 +129,7 @@ def _spread(values: Values) -> Table:
                 _time(post),
                 "" if post["lag"] is None else age(post["lag"]),
                 _author(post),
-                post["url"] or "",
+                _text(post),
             ]
             for post in values["forwards"]
         ],
@@ -135,7 +141,7 @@ def _context(values: Values) -> Iterable[Table]:
     lines = [f"{post['address']}  {_time(post)}  {post['url'] or ''}".rstrip()]
     if post["post_id"] is None:
         lines.append("not ingested: posts refer to it")
-    if values["author"]:
+    if values["author"] and not by_the_chat(post | {"author": values["author"]}):
         lines.append(f"by {_writer(values['author'])}")
     if origin := values["origin"]:
         source = _writer(origin["source"]) if origin["source"] else ""
@@ -143,8 +149,7 @@ def _context(values: Values) -> Iterable[Table]:
         lines.append(f"forwarded from {source} {where}".replace("  ", " ").rstrip())
     if post["text"]:
         lines.append(plain(post["text"]))
-    for line in lines:
-        yield line, [], []
+    yield "\n".join(lines), [], []
     titles = {
         "ancestors": "It replies to",
         "replies": "Replies",
@@ -162,7 +167,7 @@ def _channels(values: Values) -> list[Table]:
     names = {node["id"]: node["name"] or str(node["id"]) for node in values["nodes"]}
     nodes = [
         [
-            names[node["id"]],
+            node["name"] or "",
             node["id"],
             f"{node['posts']:,}",
             "" if node["amplification"] is None else f"{node['amplification']:.2f}",
@@ -229,7 +234,10 @@ def _time(post: Values) -> str:
 
 
 def _author(post: Values) -> str:
-    return "" if post.get("author") is None else post["author"]["name"] or post["author"]["id"]
+    author = post.get("author")
+    if author is None or by_the_chat(post):
+        return ""
+    return author["name"] or author["id"]
 
 
 def _writer(writer: Values) -> str:
@@ -245,7 +253,7 @@ def _text(post: Values) -> str:
 
 def _listed(addresses: list[str]) -> str:
     shown = ", ".join(addresses[:3])
-    return shown + (f" and {len(addresses) - 3:,} more" if len(addresses) > 3 else "") or "no copy"
+    return shown + (f" and {len(addresses) - 3:,} more" if len(addresses) > 3 else "")
 
 
 def _escaped(cell: Any) -> str:

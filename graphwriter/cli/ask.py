@@ -71,11 +71,12 @@ def command() -> None:
 
 
 def question(
-    name: str, *more: Any, limit: int, depth: int | None = None, drawn: bool = True
+    name: str, short: str, *more: Any, limit: int, depth: int | None = None, drawn: bool = True
 ) -> Callable[[Question], Question]:
     """Make a function that returns an answer a command with the options of all questions.
 
     Args:
+        short: its line in the list of questions.
         more: options and arguments of its own.
         limit, depth: the defaults of these bounds; depth None: it has no such option.
         drawn: the answer is a network, too.
@@ -91,7 +92,9 @@ def question(
         command_: Any = settings(*NEO4J)(run)
         for option in reversed((*more, *_bounds(limit, depth, whole), *_output(drawn))):
             command_ = option(command_)
-        return command.command(name, cls=_Command, context_settings=CONTEXT)(command_)
+        return command.command(name, cls=_Command, short_help=short, context_settings=CONTEXT)(
+            command_
+        )
 
     return decorate
 
@@ -208,7 +211,8 @@ def _show(name: str, values: dict[str, Any], chosen: dict[str, Any]) -> None:
     elif not files:
         answers.show(values)
     for file in files:
-        click.echo(f"written to {file}", err=chosen["json"])
+        if file != Path("-"):  # it is printed already
+            click.echo(f"written to {file}", err=chosen["json"])
 
 
 def key(file: Path | None) -> str | None:
@@ -223,6 +227,7 @@ def key(file: Path | None) -> str | None:
 
 @question(
     "post",
+    "A post and what is around it.",
     _ADDRESS,
     click.option(
         "--budget",
@@ -240,7 +245,7 @@ def _post(graph: Graph, **options: Any) -> Any:
     return queries.context(graph, **options)
 
 
-@question("thread", _ADDRESS, limit=1000, depth=1000)
+@question("thread", "The conversation of a message.", _ADDRESS, limit=1000, depth=1000)
 def _thread(graph: Graph, **options: Any) -> Any:
     """Show the conversation of a message: the topmost message, and all replies to it."""
     from graphwriter import queries
@@ -248,7 +253,7 @@ def _thread(graph: Graph, **options: Any) -> Any:
     return queries.thread(graph, **options)
 
 
-@question("comments", _ADDRESS, limit=1000, depth=1000)
+@question("comments", "The comments of a channel's post.", _ADDRESS, limit=1000, depth=1000)
 def _comments(graph: Graph, **options: Any) -> Any:
     """Show the comments of a channel's post, which reply to its copy in the discussion group."""
     from graphwriter import queries
@@ -256,7 +261,7 @@ def _comments(graph: Graph, **options: Any) -> Any:
     return queries.comments(graph, **options)
 
 
-@question("spread", _ADDRESS, limit=1000)
+@question("spread", "Who forwarded a post, and when.", _ADDRESS, limit=1000)
 def _spread(graph: Graph, **options: Any) -> Any:
     """Show who forwarded a post or its original, when, and how long after it was posted."""
     from graphwriter import queries
@@ -266,6 +271,7 @@ def _spread(graph: Graph, **options: Any) -> Any:
 
 @question(
     "wanted",
+    "What to collect next.",
     click.option("--channels", is_flag=True, help="Chats of which no post is ingested."),
     least(1),
     limit=1000,
@@ -280,6 +286,7 @@ def _wanted(graph: Graph, channels: bool, **options: Any) -> Any:
 
 @question(
     "channels",
+    "The network of channels.",
     *SPAN,
     click.option("--loops", is_flag=True, help="Also links from a chat to itself."),
     click.option("--users", is_flag=True, help="Also private chats, and users as sources."),
@@ -292,7 +299,9 @@ def _channels(graph: Graph, **options: Any) -> Any:
     return queries.channels(graph, **options)
 
 
-@question("related", click.argument("chat"), limit=100, drawn=False)
+@question(
+    "related", "The channels around one channel.", click.argument("chat"), limit=100, drawn=False
+)
 def _related(graph: Graph, chat: str, **options: Any) -> Any:
     """Show which channels one channel forwards from, and which forward from it.
 
@@ -305,6 +314,7 @@ def _related(graph: Graph, chat: str, **options: Any) -> Any:
 
 @question(
     "coforward",
+    "Channels that forward the same posts.",
     click.option(
         "--window",
         default="300s",
@@ -324,7 +334,7 @@ def _coforward(graph: Graph, **options: Any) -> Any:
     return queries.coforward(graph, **options)
 
 
-@question("sources", least(1), limit=100, drawn=False)
+@question("sources", "Where posts are forwarded from.", least(1), limit=100, drawn=False)
 def _sources(graph: Graph, **options: Any) -> Any:
     """Show where posts are forwarded from, the most frequent first."""
     from graphwriter import queries
@@ -332,7 +342,7 @@ def _sources(graph: Graph, **options: Any) -> Any:
     return queries.sources(graph, **options)
 
 
-@question("authors", least(1), limit=100, drawn=False)
+@question("authors", "Who wrote posts.", least(1), limit=100, drawn=False)
 def _authors(graph: Graph, **options: Any) -> Any:
     """Show who wrote posts, the most frequent first."""
     from graphwriter import queries
@@ -340,7 +350,13 @@ def _authors(graph: Graph, **options: Any) -> Any:
     return queries.authors(graph, **options)
 
 
-@question("search", click.argument("words", metavar="TEXT"), limit=20, drawn=False)
+@question(
+    "search",
+    "Posts by their words.",
+    click.argument("words", metavar="TEXT"),
+    limit=20,
+    drawn=False,
+)
 def _search(graph: Graph, **options: Any) -> Any:
     """Find posts by their words, where texts are stored and indexed."""
     from graphwriter import queries

@@ -31,10 +31,12 @@ def table(
     empty: str = "nothing",
     *,
     whole: bool = True,
+    uncut: int = 0,
 ) -> None:
     """Print rows below their columns, folded to the terminal's width; `empty` without rows.
 
-    If they need not be `whole` a row is one line, and longer cells are cut. Cells are printed as
+    If they need not be `whole` a row is one line, and longer cells are cut, except those of the
+    first `uncut` columns. Cells are printed as
     plain text: no markup, no control characters.
     """
     from rich.console import Console
@@ -45,13 +47,15 @@ def table(
         click.echo(empty)
         return
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        numeric = all(_is_number(row[columns.index(name)]) for row in rows)
+    for number, name in enumerate(columns):
+        numeric = all(_is_number(row[number]) for row in rows)
+        longest = max(len(plain(row[number])) for row in rows)
         shown.add_column(
             name,
             justify="right" if numeric else "left",
             overflow="fold" if whole else "ellipsis",
             no_wrap=not whole,
+            min_width=max(longest, len(name)) if number < uncut else None,
         )
     for row in rows:
         shown.add_row(*(Text(plain(cell)) for cell in row))

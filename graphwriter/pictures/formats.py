@@ -23,6 +23,7 @@ MERMAID_NODES = 60  # more cannot be read
 
 # What XML 1.0 cannot contain, in any form.
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MERMAID = frozenset('"#&;<>[]{}()|`\\')  # what has a meaning in Mermaid
 _ARROWS = {"forwards": "-->", "replies": "-.->", "coforwards": "---"}
 # Attributes of nodes: the name in a file, the type there, the field.
 _ATTRIBUTES = (
@@ -177,4 +178,4 @@ def _content(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    return "".join(c if c.isalnum() or c in " .,:;-_/@!?'" else f"#{ord(c)};" for c in plain(text))
+    return "".join(f"#{ord(c)};" if c in _MERMAID else c for c in plain(text))

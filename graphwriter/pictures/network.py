@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from graphwriter.events.telegram import Peer
+
 LABEL = 60  # characters
 
 
@@ -69,6 +71,14 @@ def network(title: str, answer: dict[str, Any]) -> Network:
         edges=edges,
         truncated=bool(answer.get("truncated")),
     )
+
+
+def by_the_chat(item: dict[str, Any]) -> bool:
+    """Return whether a message was written by its chat itself, as posts of channels are."""
+    author, chat = item.get("author"), item["address"].rpartition(":")[0]
+    if author is None or author["type"] not in ("channel", "chat"):
+        return False
+    return str(Peer(author["type"], int(author["id"])).marked) == chat
 
 
 class _Drawn:
@@ -138,7 +148,8 @@ class _Drawn:
     def _post(self, item: dict[str, Any]) -> None:
         address = item["address"]
         author = item.get("author")
-        name = None if author is None else author["name"] or author["id"]
+        hidden = author is None or by_the_chat(item)
+        name = None if hidden else author["name"] or author["id"]
         text = item.get("text")
         label = " ".join((text or "").split()) or name or address
         found = Node(

@@ -28,7 +28,7 @@
     ...data.edges.map((edge, i) => ({ group: "edges", data: {
       ...edge, id: `edge ${i}`, colour: (EDGES[edge.kind] || EDGES.forwards).colour,
       style: (EDGES[edge.kind] || EDGES.forwards).style, arrow: edge.kind === "coforwards" ? "none" : "triangle",
-      width: 1 + 5 * Math.sqrt(edge.weight / heaviest) } })),
+      width: 1.5 + 4.5 * Math.sqrt((edge.weight - 1) / Math.max(1, heaviest - 1)) } })),
   ];
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const look = () => [
@@ -42,7 +42,7 @@
     { selector: "edge", style: {
       width: "data(width)", "line-color": "data(colour)", "line-style": "data(style)", "line-opacity": 0.55,
       "target-arrow-color": "data(colour)", "target-arrow-shape": "data(arrow)", "arrow-scale": 0.8,
-      "curve-style": data.nodes.length > SLOW ? "haystack" : "bezier" } },
+      "curve-style": data.nodes.length > SLOW ? "straight" : "bezier" } },
     { selector: ".faded", style: { opacity: 0.12 } },
     { selector: ".found", style: { "border-width": 4, "border-color": "#e11d48", "border-style": "solid" } },
   ];
@@ -68,6 +68,11 @@
     minZoom: 0.02, maxZoom: 5, hideEdgesOnViewport: many, textureOnViewport: many, pixelRatio: many ? 1 : "auto",
   });
   Math.random = random;
+  const fit = () => {
+    graph.fit(undefined, 60);
+    if (graph.zoom() > 1.3) graph.zoom(1.3).center(); // few nodes need no whole screen
+  };
+  fit();
   dark.addEventListener("change", () => graph.style(look()));
 
   const number = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
@@ -145,7 +150,7 @@
     graph.elements().removeClass("faded");
     element("card").hidden = true;
   });
-  element("fit").onclick = () => graph.fit(undefined, 60);
+  element("fit").onclick = fit;
   element("search").oninput = () => {
     const words = element("search").value.trim().toLowerCase();
     graph.batch(() => {

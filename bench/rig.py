@@ -118,7 +118,7 @@ class Rig:
             for command in commands
         ]
         try:
-            self._until(lambda: self.reading() >= len(processes), processes, run)
+            self.until(lambda: self.reading() >= len(processes), processes, run)
             events = self.client.xlen(FILLED)
             watched = [psutil.Process(process.pid) for process in processes]
             before = sum(sum(one.cpu_times()[:2]) for one in watched)
@@ -126,7 +126,7 @@ class Rig:
             served = sum(server.cpu_times()[:2])
             start = time.perf_counter()
             self.client.rename(FILLED, STREAM)
-            self._until(done or self.drained, processes, run)
+            self.until(done or self.drained, processes, run)
             seconds = time.perf_counter() - start
             cpu = sum(sum(one.cpu_times()[:2]) for one in watched) - before
             served = sum(server.cpu_times()[:2]) - served
@@ -179,7 +179,7 @@ class Rig:
         """Return how many clients read a stream."""
         return sum(one["cmd"] == "xreadgroup" for one in self.client.client_list())
 
-    def _until(
+    def until(
         self, done: Callable[[], bool], processes: Sequence[subprocess.Popen[bytes]], run: Path
     ) -> None:
         deadline = time.monotonic() + LIMIT

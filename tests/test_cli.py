@@ -713,17 +713,25 @@ def test_up_refuses_directories_that_it_cannot_use(run: Run, tmp_path: Path) -> 
 
 
 def test_the_demo_shows_the_pipeline_and_cleans_up(
-    run: Run, neo4j_server: Server, graph_empty: neo4j.Driver, redis_client: redis.Redis
+    run: Run,
+    neo4j_server: Server,
+    graph_empty: neo4j.Driver,
+    redis_client: redis.Redis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Progress, the four answers, the broken events; and at 80 columns no line is wider."""
+    """Progress, two answers and a picture, the broken events; at 80 columns no line is wider."""
     uri = {"NEO4J_URI": neo4j_server.uri, "COLUMNS": "80"}
+    monkeypatch.chdir(tmp_path)
     done = run("demo", "--events", "1500", **uri)
     assert done.returncode == EXIT_OK, done.stderr
     assert "\n1,494 of 1,500 entries written, 6 kept as dead letters, in " in done.stdout
     assert "Broken events: 6 planted, 6 kept" in done.stdout
     assert [line for line in done.stdout.splitlines() if cell_len(line) > 80] == []
-    replies = done.stdout.partition("r.thread_id LIMIT 10\n")[2].partition("\n\n")[0]
-    assert len(replies.splitlines()) == 11  # a line a row, the columns' names the first
+    wanted = done.stdout.partition("graphwriter ask wanted --limit 5\n")[2].partition("\n\n")[0]
+    assert len(wanted.splitlines()) == 6  # a line a row, the columns' names the first
+    assert "10 links\n" in done.stdout
+    assert (tmp_path / "graphwriter-demo.html").read_text().startswith("<!doctype html>")
     assert redis_client.keys("*demo*") == []
     refused(run("demo", **uri), EXIT_CONFIG, "is not empty")
 

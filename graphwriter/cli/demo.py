@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from graphwriter.cli import answers
 from graphwriter.cli.imports import read_text
 from graphwriter.cli.options import CONTEXT, settings
 from graphwriter.cli.output import table
@@ -31,13 +32,7 @@ if TYPE_CHECKING:  # the drivers are not needed for --help
 STREAM = "stream:graphwriter:demo"  # never the stream of a pipeline in use
 START_TIME = 120  # seconds for the workers to connect and plan the statement
 
-# Heading and name of each query that the demo prints with its result; see queries.cypher.
-QUERIES = {
-    "Where posts were forwarded from": "forwards",
-    "What posts reply to": "replies",
-    "Who wrote them": "authors",
-    "How many": "totals",
-}
+PICTURE = Path("graphwriter-demo.html")
 
 
 @click.command("demo", context_settings=CONTEXT)
@@ -49,8 +44,8 @@ def command(config: Config, export: str | None, count: int, seed: int) -> None:
     """Run the whole pipeline on this machine, with generated data.
 
     It starts Valkey, Neo4j and a pool of workers, publishes events, some of them broken, and
-    queries the graph. With EXPORT it uses your own Telegram Desktop export (result.json). It
-    deletes everything at the end.
+    asks the graph. With EXPORT it uses your own Telegram Desktop export (result.json). It
+    deletes everything at the end but a picture, graphwriter-demo.html.
 
     If REDIS_URL or NEO4J_URI is set, it uses that server: it refuses a graph that is not empty, and
     leaves its data there.
@@ -186,26 +181,29 @@ def _line(seconds: float, published: int, config: Config, client: Client, pool: 
 
 
 def _answers(graph: Graph) -> None:
+    """Ask two questions, and write the picture of the first into the current directory."""
+    import msgspec
+
+    from graphwriter import queries
     from graphwriter.graph.client import statement
 
-    for title, name in QUERIES.items():
-        query = statement(name)
-        click.echo(f"{title}\n{query}")
-        rows = graph.read(query)
-        cells = [[_cell(value) for value in row.values()] for row in rows]
-        table(list(rows[0]) if rows else [], cells, empty="(none)", whole=False)
-        click.echo()
+    channels = msgspec.to_builtins(queries.channels(graph, limit=10))
+    click.echo("graphwriter ask channels --limit 10")
+    answers.show(channels)
+    click.echo("\ngraphwriter ask wanted --limit 5")
+    answers.show(msgspec.to_builtins(queries.wanted(graph, limit=5)))
+    try:
+        answers.write("channels", msgspec.to_builtins(queries.channels(graph)), None, None, PICTURE)
+        click.echo(f"\nThe network of channels is drawn in {PICTURE.absolute()}\n")
+    except ConfigError as error:
+        click.echo(f"\nThe network of channels is not drawn: {error}\n")
     links = graph.read(statement("links_by_type"))
     table(["link", "number"], [[row["link"], f"{row['number']:,}"] for row in links])
+    posts = graph.read(statement("Post"))[0]["number"]
     placeholders = graph.read(statement("placeholders"))[0]["number"]
-    click.echo(f"\nPlaceholders (referenced, not ingested yet): {placeholders:,}")
-
-
-def _cell(value: Any) -> Any:
-    """Return a value for a table: times in whole seconds, texts cut."""
-    if hasattr(value, "iso_format"):
-        return value.iso_format()[:19].replace("T", " ")
-    return value[:36] if isinstance(value, str) else value
+    click.echo(
+        f"\n{counted(posts, 'post')}; placeholders (referenced, not ingested yet): {placeholders:,}"
+    )
 
 
 def _dead(dead: DeadLetters) -> None:

@@ -34,13 +34,13 @@
   const look = () => [
     { selector: "node", style: {
       "background-color": "data(colour)", width: "data(width)", height: "data(width)", label: "data(label)",
-      "font-size": 11, "min-zoomed-font-size": 9, color: dark.matches ? "#dfe3e6" : "#22262a",
+      "font-size": "mapData(width, 12, 46, 11, 30)", "min-zoomed-font-size": 8, color: dark.matches ? "#dfe3e6" : "#22262a",
       "text-valign": "bottom", "text-margin-y": 3, "text-max-width": 150, "text-wrap": "ellipsis",
       "text-background-color": dark.matches ? "#14171a" : "#f7f7f5", "text-background-opacity": 0.75 } },
     { selector: "node[kind = 'placeholder']", style: {
       "background-opacity": 0.15, "border-width": 1.5, "border-style": "dashed", "border-color": "data(colour)" } },
     { selector: "edge", style: {
-      width: "data(width)", "line-color": "data(colour)", "line-style": "data(style)", "line-opacity": 0.55,
+      width: "data(width)", "line-color": "data(colour)", "line-style": "data(style)", "line-opacity": dark.matches ? 0.85 : 0.55,
       "target-arrow-color": "data(colour)", "target-arrow-shape": "data(arrow)", "arrow-scale": 0.8,
       "curve-style": data.nodes.length > SLOW ? "straight" : "bezier" } },
     { selector: ".faded", style: { opacity: 0.12 } },

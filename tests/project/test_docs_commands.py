@@ -193,6 +193,30 @@ def test_the_quick_commands_run(place: Path) -> None:
     assert len(ran) > 15
 
 
+def test_the_questions_of_their_page_run(place: Path, neo4j_server: Server) -> None:
+    """On the six events; files and pictures are written, and the printed thread is as shown."""
+    assert CliRunner().invoke(main, ["publish", "events.jsonl"]).exit_code == 0
+    write_six(neo4j_server)
+    ran, shown = 0, 0
+    for block in [block for block in BLOCKS if block.page == "ask.md"]:
+        for words in lines(block.text) if not block.language else ():
+            if words[:2] in [("graphwriter", one) for one in ("ask", "export", "schema")]:
+                result = CliRunner(env={"COLUMNS": "80"}).invoke(main, words[1:])
+                assert result.exit_code == 0, f"{words}: {result.output}"
+                ran += 1
+    asked = ["ask", "thread", "t.me/c/1000000002/8"]
+    printed = CliRunner(env={"COLUMNS": "80"}).invoke(main, asked).output
+    for block in BLOCKS:
+        if block.page == "ask.md" and block.language == "text":
+            assert block.text.split() == printed.split()
+            shown += 1
+    assert ran > 15
+    assert shown == 1
+    files = ["channels/nodes.csv", "channels.gexf", "channels.html", "posts.graphml"]
+    files.append("may/edges.csv")
+    assert all((place / file).stat().st_size > 100 for file in files)
+
+
 def test_the_start_gives_what_its_page_shows(place: Path, neo4j_server: Server) -> None:
     """Its events, what status says, its queries with their answers, its dead letter."""
     page = [block for block in BLOCKS if block.page == "start.md"]

@@ -92,25 +92,3 @@ MATCH ()-[r]->() WITH type(r) AS link, count(*) AS number RETURN link, number OR
 
 // :placeholders
 MATCH (m:Message) WHERE NOT m:Post RETURN count(m) AS number
-
-// The demo prints and runs the four queries below.
-
-// :forwards
-MATCH (p:Post)-[r:FORWARDED_FROM]->(fs:ForwardSource)
-RETURN p.post_id, fs.source_id, fs.source_type, r.forward_date LIMIT 10
-
-// :replies
-MATCH (p1:Post)-[r:REPLIES_TO]->(p2:Post)
-RETURN p1.post_id, p2.post_id, r.thread_id LIMIT 10
-
-// :authors
-MATCH (a:Author)-[r:AUTHOR_OF]->(p:Post)
-RETURN a.author_id, a.author_type, p.post_id LIMIT 10
-
-// :totals
-MATCH (p:Post)
-OPTIONAL MATCH (p)-[:FORWARDED_FROM]->(fs:ForwardSource)
-OPTIONAL MATCH (p)-[:REPLIES_TO]->(p2:Post)
-OPTIONAL MATCH (a:Author)-[:AUTHOR_OF]->(p)
-RETURN count(DISTINCT p) AS posts, count(DISTINCT fs) AS forward_sources,
-  count(DISTINCT p2) AS reply_targets, count(DISTINCT a) AS authors

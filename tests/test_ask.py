@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from rich.cells import cell_len
 from support.graphs import CHANNEL, values
 from support.graphs import graph as graph
+from support.graphs import unindexed as unindexed
 from support.neo4j import Server
 
 from graphwriter import events
@@ -28,8 +29,8 @@ Ask = Callable[..., Result]
 @pytest.fixture
 def ask(graph: Graph, neo4j_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Run a question at 80 columns on a post, its thread, a forward of it, and a private chat."""
-    ann = {"author_peer_id": {"user_id": 5}, "author_name": "Ann"}
-    at = {"posted_at": "2024-05-01T10:00:00Z"}
+    ann: dict[str, Any] = {"author_peer_id": {"user_id": 5}, "author_name": "Ann"}
+    at: dict[str, Any] = {"posted_at": "2024-05-01T10:00:00Z"}
     told = [
         values(41, text="the post\nof all " * 9, telegram_post_url="https://t.me/news_x/41", **at),
         values(42, reply_to_message_id=41, text="a reply", **ann, **at),
@@ -156,7 +157,8 @@ def test_pseudonyms_leave_no_user_in_any_answer_and_depend_on_the_key(
         assert private not in written
 
 
-def test_words_need_an_index_and_find_posts_then(ask: Ask, graph: Graph) -> None:
+def test_words_need_an_index_and_find_posts_then(ask: Ask, unindexed: Graph) -> None:
+    graph = unindexed
     done = ask("ask", "search", "reply")
     assert (done.exit_code, "schema apply --fulltext" in done.output) == (EXIT_CONFIG, True)
     wrong = ask("schema", "apply", "--fulltext", "--analyzer", "klingon")

@@ -237,7 +237,7 @@ def _author(post: Values) -> str:
     author = post.get("author")
     if author is None or by_the_chat(post):
         return ""
-    return author["name"] or author["id"]
+    return str(author["name"] or author["id"])
 
 
 def _writer(writer: Values) -> str:

@@ -127,6 +127,7 @@ class Graph:
         self._process = 0  # the process that created the driver
         self._borrowed = False  # the driver is another program's
         self._write, self._rewrite = statement("write"), statement("rewrite")
+        self.indexes: set[str] = set()  # names of indexes for questions that are known to exist
         self.retries = 0  # of batches, by this class or by the driver, since the start
         self.failures: Counter[str] = Counter()  # errors since the start, by failure class
 

@@ -77,6 +77,13 @@ def reading(graph: Graph) -> set[str]:
     return names & {*READING, FULLTEXT}
 
 
+def has(graph: Graph, name: str) -> bool:
+    """Return whether an index for questions exists; a found one is not looked for again."""
+    if name not in graph.indexes:
+        graph.indexes |= reading(graph)
+    return name in graph.indexes
+
+
 def apply_reading(graph: Graph) -> list[str]:
     """Create the missing indexes of URLs and of content hashes, and return their names.
 

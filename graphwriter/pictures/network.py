@@ -75,10 +75,12 @@ def network(title: str, answer: dict[str, Any]) -> Network:
 
 def by_the_chat(item: dict[str, Any]) -> bool:
     """Return whether a message was written by its chat itself, as posts of channels are."""
-    author, chat = item.get("author"), item["address"].rpartition(":")[0]
+    author = item.get("author")
+    chat: str = item["address"].rpartition(":")[0]
     if author is None or author["type"] not in ("channel", "chat"):
         return False
-    return str(Peer(author["type"], int(author["id"])).marked) == chat
+    marked: str = str(Peer(author["type"], int(author["id"])).marked)
+    return marked == chat
 
 
 class _Drawn:
@@ -147,9 +149,8 @@ class _Drawn:
 
     def _post(self, item: dict[str, Any]) -> None:
         address = item["address"]
-        author = item.get("author")
-        hidden = author is None or by_the_chat(item)
-        name = None if hidden else author["name"] or author["id"]
+        author = {} if by_the_chat(item) else item.get("author") or {}
+        name = author.get("name") or author.get("id")
         text = item.get("text")
         label = " ".join((text or "").split()) or name or address
         found = Node(

@@ -35,7 +35,7 @@ from graphwriter.queries.answers import (
 from graphwriter.queries.posts import LIMIT, NO_LIMIT, PAGE
 
 SECOND = 1_000_000  # microseconds
-NEAR = 50_000  # posts that `related` reads each way
+NEAR = 10_000  # posts that `related` reads each way
 Chats = tuple[int, int]
 
 
@@ -126,7 +126,7 @@ def channels(
 def related(graph: Graph, chat: int, *, limit: int | None = LIMIT) -> Related:
     """Return the chats that `chat`, a marked id, forwards from, and those that forward from it.
 
-    Reads at most `NEAR` posts each way, which takes a second at most, not the whole graph.
+    Reads at most `NEAR` posts each way, the newest of the chat, and not the whole graph.
     """
     peer = unmarked(chat)
     rows = graph.rows(

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any
 
 import msgspec
 
 from graphwriter.events import times
 from graphwriter.graph import Graph, schema
-from graphwriter.graph.client import statement
+from graphwriter.graph.client import bounded, statement
 from graphwriter.queries import posts
 from graphwriter.queries.address import Address
 from graphwriter.queries.answers import Context, Item, Origin, Reply, Writer
 
 LIMIT = 50  # items of one kind
 DEPTH = 100  # links
+MOST = 2**31 - 1  # where there is no limit
 TOKEN = 4  # characters of a token, roughly
 KINDS = ("ancestors", "replies", "comments", "forwards", "same")
 
@@ -45,34 +46,39 @@ def context(
         NotFound: the message is not in the graph.
     """
     where = {"chat": address.chat, "message": address.message}
-    rows = graph.rows(statement("ask/around"), **where)
+    most = posts.NO_LIMIT if limit is None else posts.FORWARDS + 1
+    rows = graph.rows(
+        bounded("ask/around", depth), **where, most=most, limit=MOST if limit is None else limit
+    )
     if not rows:
         raise posts.missing(address)
-    *origin, replied, forwarded = rows[0]
+    *origin, replied, forwarded, content, above, more_copies, copies, forwards, posted = rows[0]
     post = Item(address=str(address))
     found = Context(post=post, origin=_origin(origin))
-    chain, further = posts.ancestors(graph, address, depth)
+    chain, further = posts.chain_of(address, above)
     found.ancestors = [
-        Reply(address=str(one), depth=-level) for level, one in enumerate(chain[1:], 1)
+        Reply(
+            address=str(one),
+            depth=-level,
+            reply_to=None if to is None else str(to),
+        )
+        for level, (one, to) in enumerate(pairwise([*chain, further]))
+        if one is not None and level
     ][:limit]
-    parents, cut = posts.below(graph, [address], limit, depth)
-    found.replies = posts.replies(graph, [address], parents)
-    comments = posts.comments(graph, address, limit=limit, depth=depth)
-    found.comments = comments.posts
-    spread = posts.spread(graph, address, limit=limit, itself=True)
-    found.forwards = spread.forwards
-    found.same, more = _same(graph, where, limit)
+    found.replies, cut = posts.below(graph, [address], limit, depth)
+    roots = sorted(Address(*copy) for copy in copies)
+    found.comments, more = posts.below(graph, roots, limit, depth)
+    found.forwards = posts.forwards_of(posted, forwards)
+    found.same, more_same = _same(graph, content, where, limit)
     source = [found.origin.post] if found.origin and found.origin.post else []
-    posts.fill(graph, [post, *source, *found.ancestors, *found.same])
-    for one, to in zip(found.ancestors, [*chain[2:], further], strict=False):
-        one.reply_to = None if to is None else str(to)
+    posts.fill(graph, [post, *source, *found.ancestors, *found.forwards, *found.same])
     found.author, post.author = post.author, None
     left = {
         "ancestors": len(chain) - 1 - len(found.ancestors),
         "replies": max(replied - sum(one.depth == 1 for one in found.replies), int(cut)),
-        "comments": int(comments.truncated),
+        "comments": int(more or more_copies),
         "forwards": forwarded - len(found.forwards),
-        "same": more,
+        "same": more_same,
     }
     if further is not None and further not in chain:
         left["ancestors"] += 1
@@ -94,12 +100,14 @@ def _origin(row: list[Any]) -> Origin | None:
     )
 
 
-def _same(graph: Graph, where: dict[str, int], limit: int | None) -> tuple[list[Item], int]:
+def _same(
+    graph: Graph, content: str | None, where: dict[str, int], limit: int | None
+) -> tuple[list[Item], int]:
     """Return posts with the same content, and whether there are more, as 0 or 1."""
-    if "graphwriter_content" not in schema.reading(graph):
+    if content is None or not schema.has(graph, "graphwriter_content"):
         return [], 0
     most = posts.NO_LIMIT if limit is None else limit + 1
-    rows = graph.rows(statement("ask/same"), **where, most=most)
+    rows = graph.rows(statement("ask/same"), hash=content, **where, most=most)
     same = [Item(address=str(Address(*row))) for row in sorted(rows)]
     return same[:limit], int(limit is not None and len(same) > limit)
 

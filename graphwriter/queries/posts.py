@@ -44,11 +44,12 @@ def thread(
     A cycle ends where it would repeat.
     """
     chain, further = ancestors(graph, address, depth)
-    root = chain[-1]
-    parents, cut = below(graph, [root], None if limit is None else max(limit - 1, 0), depth)
-    posts = replies(graph, [root], {root: further} | parents)
+    root = Reply(address=str(chain[-1]), reply_to=None if further is None else str(further))
+    fill(graph, [root])
+    below_limit = None if limit is None else max(limit - 1, 0)
+    found, cut = below(graph, [chain[-1]], below_limit, depth)
     above = further is not None and further not in chain
-    return Thread(root=str(root), posts=posts, truncated=cut or above)
+    return Thread(root=root.address, posts=[root, *found], truncated=cut or above)
 
 
 def comments(
@@ -68,41 +69,27 @@ def comments(
         raise missing(address)
     more, found = rows[0]
     copies = sorted(Address(*copy) for copy in found)
-    parents, cut = below(graph, copies, limit, depth) if copies else ({}, False)
-    parents = {one: to for one, to in parents.items() if one not in copies}
-    posts = replies(graph, copies, parents)
+    posts, cut = below(graph, copies, limit, depth)
     return Comments(copies=[str(copy) for copy in copies], posts=posts, truncated=cut or more)
 
 
-def spread(
-    graph: Graph, address: Address, *, limit: int | None = LIMIT, itself: bool = False
-) -> Spread:
+def spread(graph: Graph, address: Address, *, limit: int | None = LIMIT) -> Spread:
     """Return who forwarded the original of a message, when, and how long after it was posted.
 
-    The original is what the message forwards, if its source post is known, else the message. With
-    `itself` it is the message in any case.
+    The original is what the message forwards, if its source post is known, else the message.
     """
     most = NO_LIMIT if limit is None else limit + 1
     rows = graph.rows(
-        statement("ask/spread"),
-        chat=address.chat,
-        message=address.message,
-        most=most,
-        itself=itself,
+        statement("ask/spread"), chat=address.chat, message=address.message, most=most
     )
     if not rows:
         raise missing(address)
     chat, message, known, posted, found = rows[0]
-    found = sorted(found, key=lambda row: (row[2] is None, row[2] or 0, f"{row[0]}:{row[1]}"))
     cut = limit is not None and len(found) > limit
-    found = found[:limit]
-    forwards = [Forward(address=f"{row[0]}:{row[1]}") for row in found]
+    forwards = forwards_of(posted, found[:limit])
     fill(graph, forwards)
-    for forward, (*_, when) in zip(forwards, found, strict=True):
-        if posted is not None and when is not None:
-            forward.lag = (when - posted) / 1_000_000
     lags = [forward.lag for forward in forwards if forward.lag is not None]
-    dates = [when for *_, when in found if when is not None]
+    dates = [when for *_, when in found[:limit] if when is not None]
     return Spread(
         origin=str(Address(chat, message)),
         known=known,
@@ -111,6 +98,18 @@ def spread(
         median_lag=statistics.median(lags) if lags else None,
         truncated=cut,
     )
+
+
+def forwards_of(posted: int | None, rows: list[Any]) -> list[Forward]:
+    """Return forwards, [chat, message, posted_at], of what was `posted`, by time and address."""
+    ordered = sorted(rows, key=lambda row: (row[2] is None, row[2] or 0, f"{row[0]}:{row[1]}"))
+    return [
+        Forward(
+            address=str(Address(chat, message)),
+            lag=None if posted is None or when is None else (when - posted) / 1_000_000,
+        )
+        for chat, message, when in ordered
+    ]
 
 
 def ancestors(
@@ -122,6 +121,11 @@ def ancestors(
     rows = graph.rows(bounded("ask/ancestors", depth), chat=address.chat, message=address.message)
     if not rows:
         raise missing(address)
+    return chain_of(address, rows)
+
+
+def chain_of(address: Address, rows: list[Any]) -> tuple[list[Address], Address | None]:
+    """Return what `ancestors` returns, of rows [chat, message, chat and message of the parent]."""
     parents = {Address(*row[:2]): _address(row[2:]) for row in rows}
     chain: Parents = {}
     one: Address | None = address
@@ -161,51 +165,57 @@ def _fill(item: Item, row: list[Any]) -> None:
 
 def below(
     graph: Graph, roots: Sequence[Address], limit: int | None, depth: int | None
-) -> tuple[Parents, bool]:
-    """Return what replies to `roots`, nearest first, with what it replies to; and whether a bound
-    cut it.
+) -> tuple[list[Reply], bool]:
+    """Return what replies to `roots`, and whether a bound cut it.
+
+    The limit keeps the nearest. They come in the order of reading: each after what it replies to,
+    siblings by id. The roots are not among them.
     """
+    if not roots:
+        return [], False
     rows = graph.rows(
         bounded("ask/below", depth),
         roots=[list(root) for root in roots],
-        most=NO_LIMIT if limit is None else limit + 1,
+        most=NO_LIMIT if limit is None else limit + len(roots) + 1,
     )
-    cut = limit is not None and len(rows) > limit
-    parents: Parents = {}
-    levels: dict[Address | None, int] = dict.fromkeys(roots, 0)
-    for row in rows[:limit]:
-        one, to = Address(*row[:2]), _address(row[2:4])
-        parents[one] = to
-        level = levels.get(to, 0) + 1
-        levels.setdefault(one, level)
-        cut = cut or (depth is not None and level >= depth and row[4])
-    return parents, cut
-
-
-def replies(graph: Graph, tops: Sequence[Address], parents: Parents) -> list[Reply]:
-    """Return messages in the order of reading, each after what it replies to, siblings by id.
-
-    `tops` come at depth 0, and are listed if they are in `parents` too.
-    """
+    tops = set(roots)
+    found: dict[Address, Reply] = {}
+    answered: dict[Address, bool] = {}
     answers: dict[Address | None, list[Address]] = {}
-    for one, to in parents.items():
-        if one not in tops:
-            answers.setdefault(to, []).append(one)
-    for siblings in answers.values():
-        siblings.sort(key=lambda one: (one.message, one.chat), reverse=True)
-    found: list[Reply] = []
-    for top in tops:
+    for row in rows:
+        one, to = Address(*row[:2]), _address(row[10:12])
+        if one in tops or one in found:
+            continue
+        reply = found[one] = Reply(address=str(one), reply_to=None if to is None else str(to))
+        _fill(reply, row[:10])
+        answered[one] = row[12]
+        answers.setdefault(to, []).append(one)
+        if limit is not None and len(found) > limit:
+            break
+    cut = limit is not None and len(found) > limit
+    if cut:
+        last = list(found)[-1]
+        answers[_parsed(found.pop(last).reply_to)].remove(last)
+    ordered: list[Reply] = []
+    for top in roots:
         stack = [(top, 0)]
         while stack:
             one, level = stack.pop()
-            if one in parents:
-                to = parents[one]
-                found.append(
-                    Reply(address=str(one), reply_to=None if to is None else str(to), depth=level)
-                )
-            stack += [(answer, level + 1) for answer in answers.pop(one, ())]
-    fill(graph, found)
-    return found
+            if one not in tops:
+                found[one].depth = level
+                ordered.append(found[one])
+                cut = cut or (depth is not None and level >= depth and answered[one])
+            siblings = answers.pop(one, [])
+            siblings.sort(key=lambda one: (one.message, one.chat), reverse=True)
+            stack += [(answer, level + 1) for answer in siblings]
+    return ordered, cut
+
+
+def _parsed(address: str | None) -> Address | None:
+    if address is None:
+        return None
+    chat, _, message = address.rpartition(":")
+    return Address(int(chat), int(message))
 
 
 def _address(pair: Sequence[Any]) -> Address | None:

@@ -43,6 +43,8 @@ class Pseudonyms:
         if value.get("type") in PEOPLE and "id" in value:
             identity = f"{value['type']} {value['id']}"
             return value | {"id": self.user(identity), "name": None}
+        if isinstance(value.get("id"), int) and value["id"] > 0:
+            value = value | {"name": None}
         return {name: self._field(name, one) for name, one in value.items()}
 
     def _field(self, name: str, value: Any) -> Any:

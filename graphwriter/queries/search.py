@@ -28,7 +28,7 @@ def search(graph: Graph, words: str, *, limit: int | None = LIMIT) -> Hits:
     """
     if not re.search(r"\w", words):
         raise NotFound("there is no word to search for")
-    if schema.FULLTEXT not in schema.reading(graph):
+    if not schema.has(graph, schema.FULLTEXT):
         raise ConfigError(
             "texts are not indexed: set GRAPH_WRITER_TEXT=true for the workers, and run "
             "`graphwriter schema apply --fulltext`"

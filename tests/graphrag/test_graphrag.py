@@ -19,6 +19,7 @@ from neo4j_graphrag.retrievers import (
 )
 from support.graphs import CHANNEL, values
 from support.graphs import graph as graph
+from support.graphs import unindexed as unindexed
 from support.neo4j import Server
 
 from graphwriter import events
@@ -47,13 +48,14 @@ class Hashed(Embedder):
 
 
 @pytest.fixture
-def driver(graph: Graph, neo4j_server: Server) -> Iterator[neo4j.Driver]:
+def driver(unindexed: Graph, neo4j_server: Server) -> Iterator[neo4j.Driver]:
     """A driver of the user, on a graph with texts, their index, and vectors."""
     told = [
         values(10, text="prices of grain fall", author_peer_id={"user_id": 5}, author_name="Ann"),
         values(11, text="a reply about bread", reply_to_message_id=10),
         values(12, text="weather in May"),
     ]
+    graph = unindexed
     graph.write(fold([events.from_values(one, 2**50) for one in told], with_text=True))
     schema.apply_fulltext(graph, "standard-no-stop-words")
     with neo4j.GraphDatabase.driver(neo4j_server.uri, auth=neo4j_server.auth) as own:

@@ -15,6 +15,7 @@ from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from support.graphs import CHANNEL, values
 from support.graphs import graph as graph
+from support.graphs import unindexed as unindexed
 from support.neo4j import Server
 
 from graphwriter import events, queries
@@ -32,7 +33,7 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture
-def talk(graph: Graph) -> Graph:
+def talk(unindexed: Graph) -> Graph:
     """A post with a hostile text, three replies and a comment."""
     told = [
         values(10, text=HOSTILE, author_peer_id={"user_id": 5}, author_name=HOSTILE),
@@ -41,6 +42,7 @@ def talk(graph: Graph) -> Graph:
                forward_from_peer_id={"channel_id": 1179270258}),
         values(2, tg_channel_id=GROUP, post_id="comment", reply_to_message_id=1, text="c"),
     ]  # fmt: skip
+    graph = unindexed
     graph.write(fold([events.from_values(one, 2**50) for one in told], with_text=True))
     schema.apply_fulltext(graph, "standard-no-stop-words")
     graph.run("CALL db.awaitIndexes(60)")
@@ -96,7 +98,7 @@ def test_the_tools_read_only_and_say_what_they_take_and_give(ask: Ask) -> None:
 ADDRESS = f"{CHANNEL}:10"
 
 
-CALLS = [
+CALLS: list[tuple[str, dict[str, Any]]] = [
     ("get_post", {"address": ADDRESS}),
     ("get_context", {"address": "https://t.me/c/1179270258/10"}),
     ("get_thread", {"address": ADDRESS}),

@@ -254,6 +254,9 @@ def answer(*arguments: str) -> str:
 def cypher() -> list[tuple[str, str]]:
     """Each statement with its page; of those in a sentence the whole ones."""
     found = [(b.page, one) for b in BLOCKS if b.language == "cypher" for one in b.text.split(";")]
+    roles = CliRunner().invoke(main, ["acl", "--neo4j"]).output
+    assert "GRANT MATCH {*} ON GRAPH `neo4j` TO graphreader;" in roles
+    found += [("acl --neo4j", one) for one in roles.split(";")]
     return [(page, statement.strip()) for page, statement in found if statement.strip()]
 
 

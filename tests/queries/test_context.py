@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from support.graphs import CHANNEL, values
 from support.graphs import graph as graph
+from support.graphs import unindexed as unindexed
 
 from graphwriter import events, queries
 from graphwriter.graph import Graph, schema
@@ -31,8 +32,9 @@ def at(chat: int, message: int, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def talk(graph: Graph) -> Graph:
+def talk(unindexed: Graph) -> Graph:
     """A post with two ancestors, replies, comments, forwards, and the same content elsewhere."""
+    graph = unindexed
     schema.apply_reading(graph)
     graph.run("CALL db.awaitIndexes(60)")
     write(

@@ -8,7 +8,7 @@ from typing import Any
 
 import neo4j
 import pytest
-from support.graphs import event
+from support.graphs import drop_reading, event
 from support.graphs import graph as graph
 from support.neo4j import Server
 
@@ -31,7 +31,7 @@ PARAMETERS: dict[str, Any] = {
     "chat": -1001179270258, "message": 42, "roots": [[-1001179270258, 42]], "most": 100,
     "keys": [[-1001179270258, 42]], "post_id": "p", "prefix": "https://t.me/name/", "min": 1,
     "since": "2024-05-01T00:00:00Z", "until": "2024-06-01T00:00:00Z", "words": "word",
-    "itself": False, "bare": "1179270258", "kind": "channel",
+    "hash": "7", "limit": 10, "bare": "1179270258", "kind": "channel",
 }  # fmt: skip
 SCANS = {"AllNodesScan", "NodeByLabelScan", "UnionNodeByLabelsScan", "DirectedAllRelationshipsScan",
          "NodeIndexScan", "DirectedRelationshipTypeScan", "CartesianProduct"}  # fmt: skip
@@ -64,7 +64,8 @@ def driver(neo4j_server: Server) -> Any:
                 filled.write(fold(told[start : start + 1000], with_text=True))
             filled.run("CALL db.awaitIndexes(60)")
             filled.run("CALL db.prepareForReplanning()")  # statistics, which come late else
-        yield found
+            yield found
+            drop_reading(filled)
 
 
 def operators(driver: neo4j.Driver, query: str) -> list[tuple[str, str]]:

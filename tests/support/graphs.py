@@ -25,6 +25,20 @@ def graph(neo4j_server: Server, graph_empty: neo4j.Driver) -> Iterator[Graph]:
         yield opened
 
 
+@pytest.fixture
+def unindexed(graph: Graph) -> Iterator[Graph]:
+    """The same graph, without indexes for questions, before and after the test."""
+    drop_reading(graph)
+    yield graph
+    drop_reading(graph)
+
+
+def drop_reading(graph: Graph) -> None:
+    """Drop the indexes for questions, which outlive the nodes of a test."""
+    for name in schema.reading(graph):
+        graph.run(f"DROP INDEX {name}")
+
+
 def values(message: int = 7, second: int = 0, **more: Any) -> dict[str, Any]:
     """An event of one message in form (a); later ones have a higher `second`."""
     return {

@@ -1,10 +1,9 @@
-// The origin of a message, which is what it forwards, else itself (always with $itself), and the posts
-// that forward that.
+// The origin of a message, which is what it forwards, else itself, and the posts that forward that.
 // Returns [chat, message, whether it is a post, when it was posted, and the forwards as lists of
 // [chat, message, when it was posted]]; times in microseconds since 1970.
 MATCH (m:Message {tg_channel_id: $chat, telegram_message_id: $message})
 OPTIONAL MATCH (m)-[:FORWARDED_FROM_POST]->(source)
-WITH CASE WHEN $itself THEN m ELSE coalesce(source, m) END AS origin LIMIT 1
+WITH coalesce(source, m) AS origin LIMIT 1
 CALL (origin) {
   MATCH (origin)<-[:FORWARDED_FROM_POST]-(p:Post)
   WITH p LIMIT $most

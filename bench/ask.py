@@ -11,12 +11,12 @@ import json
 import random
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +124,12 @@ def _unread(client: redis.Redis) -> int:
     return int(client.xinfo_groups(rig.STREAM)[0]["lag"] or 0)
 
 
-def times(ask: Callable[[], Any], number: int) -> list[float]:
-    """Return how long a question took, in milliseconds, `number` times."""
+def times(ask: Callable[[Address], Any], asked: Iterable[Address]) -> list[float]:
+    """Return how long each question took, in milliseconds."""
     found = []
-    for _ in range(number):
+    for address in asked:
         start = time.perf_counter()
-        ask()
+        ask(address)
         found.append((time.perf_counter() - start) * 1000)
     return found
 
@@ -140,6 +140,10 @@ def summary(found: list[float]) -> dict[str, float]:
     p95 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
     return {"p50": round(statistics.median(ordered), 2), "p95": round(p95, 2),
             "longest": round(ordered[-1], 2)}  # fmt: skip
+
+
+def _whole(ask: Callable[[Graph], Any], graph: Graph) -> Callable[[Address], Any]:
+    return lambda _: ask(graph)
 
 
 def cost(place: rig.Rig, graph: Graph, sample: list[Address], rounds: int) -> list[float]:
@@ -177,18 +181,19 @@ def main() -> None:
         with Graph(place.neo4j.url, timeout=300) as graph:
             chance = random.Random(4)
             for ask in QUESTIONS.values():
-                times(lambda ask=ask: ask(graph, chance.choice(sample)), 20)
+                times(partial(ask, graph), chance.choices(sample, k=20))
+            for kind, ask in QUESTIONS.items():
+                some = chance.choices(sample, k=options.asks)
+                found[f"{kind}, idle"] = summary(times(partial(ask, graph), some))
             with writing(place, 2):
                 for kind, ask in QUESTIONS.items():
-                    found[kind] = summary(
-                        times(lambda ask=ask: ask(graph, chance.choice(sample)), options.asks)
-                    )
+                    some = chance.choices(sample, k=options.asks)
+                    found[kind] = summary(times(partial(ask, graph), some))
                     for name, hub in hubs.items():
-                        found[f"{kind}: {name}"] = summary(
-                            times(lambda ask=ask, hub=hub: ask(graph, hub), options.asks // 10)
-                        )
+                        several = [hub] * (options.asks // 10)
+                        found[f"{kind}: {name}"] = summary(times(partial(ask, graph), several))
                 for kind, whole in WHOLE.items():
-                    found[kind] = summary(times(lambda whole=whole: whole(graph), 2))
+                    found[kind] = summary(times(_whole(whole, graph), [Address(0, 0)] * 2))
             ratios = cost(place, graph, sample, options.rounds)
     figures = {kind: f"p50 {f['p50']} ms, p95 {f['p95']} ms" for kind, f in found.items()}
     figures["writers beside ten questions a second / without"] = str(statistics.median(ratios))
@@ -196,4 +201,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""From a Telegram Desktop export to a prompt: python graphrag.py result.json QUESTION.
+"""From a Telegram Desktop export to a prompt: python examples/graphrag.py result.json QUESTION.
 
 It starts an embedded Neo4j, writes the export with its texts, finds posts by the words of the
 question, and prints the prompt that a language model would get. No model is asked.

@@ -114,7 +114,7 @@ def test_help_needs_no_server_and_no_driver(name: str) -> None:
     assert done.stdout.startswith(f"Usage: graphwriter {name}")
 
 
-@pytest.mark.parametrize("name", ["dead", "import", "schema", "verify"])
+@pytest.mark.parametrize("name", ["ask", "dead", "import", "schema", "verify"])
 def test_no_line_of_help_is_cut(name: str) -> None:
     """Of the commands below one, at 80 columns."""
     said = command(name, "-h", COLUMNS="80").stdout

@@ -140,14 +140,15 @@ def reported() -> Iterator[None]:
 
 
 def moment(_context: object, _parameter: object, value: str | None) -> datetime | None:
+    """Return the value of an option as a time, in UTC if it has no zone; a callback of click."""
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value)
+        found = datetime.fromisoformat(value)
     except ValueError:
         text = f"{value!r} is not a time such as 2024-05-01 or 2024-05-01T10:00:00Z"
         raise click.BadParameter(text) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 _SELECTION = (

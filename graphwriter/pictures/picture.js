@@ -35,7 +35,7 @@
     { selector: "node", style: {
       "background-color": "data(colour)", width: "data(width)", height: "data(width)", label: "data(label)",
       "font-size": "mapData(width, 12, 46, 11, 30)", "min-zoomed-font-size": 8, color: dark.matches ? "#dfe3e6" : "#22262a",
-      "text-valign": "bottom", "text-margin-y": 3, "text-max-width": 150, "text-wrap": "ellipsis",
+      "text-valign": "bottom", "text-margin-y": 3, "text-max-width": 400, "text-wrap": "ellipsis",
       "text-background-color": dark.matches ? "#14171a" : "#f7f7f5", "text-background-opacity": 0.75 } },
     { selector: "node[kind = 'placeholder']", style: {
       "background-opacity": 0.15, "border-width": 1.5, "border-style": "dashed", "border-color": "data(colour)" } },

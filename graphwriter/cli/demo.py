@@ -194,7 +194,7 @@ def _answers(graph: Graph) -> None:
     answers.show(msgspec.to_builtins(queries.wanted(graph, limit=5)))
     try:
         answers.write("channels", msgspec.to_builtins(queries.channels(graph)), None, None, PICTURE)
-        click.echo(f"\nThe network of channels is drawn in {PICTURE.absolute()}\n")
+        click.echo(f"\nThe network of channels is drawn in {PICTURE}\n")
     except ConfigError as error:
         click.echo(f"\nThe network of channels is not drawn: {error}\n")
     links = graph.read(statement("links_by_type"))

@@ -54,6 +54,7 @@ def posts(driver: neo4j.Driver) -> int:
     return int(found.records[0]["number"])
 
 
+@pytest.mark.slow
 def test_an_export_and_a_question_become_a_prompt(tmp_path: Path) -> None:
     """The posts with the words, what they reply to, and links to cite."""
     both = {"type": "message", "date_unixtime": "1714557600"}

@@ -58,6 +58,7 @@ def pytest_of(text: str, folder: Path, *plugins: str) -> subprocess.CompletedPro
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("TEST_NEO4J_URI" in os.environ, reason="that server is not the run's own")
 def test_a_lost_neo4j_is_started_again_once_and_the_run_says_so(tmp_path: Path) -> None:
     """The next test has it; lost again, the run ends instead of failing test by test."""

@@ -95,7 +95,7 @@ def real() -> list[dict[bytes, bytes]]:
         return [{b"data": line} for line in lines]
 
 
-@pytest.fixture(scope="module", params=[1, 2, "real"])
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow), "real"])
 def both(request: Any, neo4j_server: Server) -> Iterator[tuple[Graph, Brute]]:
     """A graph, and brute force over the same events."""
     login = neo4j_server.auth

@@ -24,6 +24,7 @@ SHORT = {
     "memory": "--events 4000 --rounds 1",
     "orders": "--events 6000 --rounds 2",
     "backfill": "--events 6000 --rounds 2 --long 0",
+    "ask": "--events 20000 --asks 20 --rounds 1",
     "peers": "--events 5000 --slow 500 --rounds 1",
 }
 FULL = {
@@ -39,6 +40,7 @@ FULL = {
     "gate": "",
     "server": "",
     "growth": "",
+    "ask": "",
 }
 
 

@@ -173,11 +173,8 @@ def below(
     """
     if not roots:
         return [], False
-    rows = graph.rows(
-        bounded("ask/below", depth),
-        roots=[list(root) for root in roots],
-        most=NO_LIMIT if limit is None else limit + len(roots) + 1,
-    )
+    most = NO_LIMIT if limit is None else limit + len(roots) + 1
+    rows = graph.rows(bounded("ask/below", depth), roots=[list(root) for root in roots], most=most)
     tops = set(roots)
     found: dict[Address, Reply] = {}
     answered: dict[Address, bool] = {}
@@ -192,8 +189,9 @@ def below(
         answers.setdefault(to, []).append(one)
         if limit is not None and len(found) > limit:
             break
-    cut = limit is not None and len(found) > limit
-    if cut:
+    cut = len(rows) >= most  # some rows may be roots, or of two roots
+    if limit is not None and len(found) > limit:
+        cut = True
         last = list(found)[-1]
         answers[_parsed(found.pop(last).reply_to)].remove(last)
     ordered: list[Reply] = []

@@ -33,8 +33,14 @@ def command(config: Config, port: int | None) -> None:
         from graphwriter.mcp import server
     except ImportError:
         raise ConfigError("the package is missing: pip install 'graphwriter[mcp]'") from None
-    if port is not None and not config.exporter_token:
-        raise ConfigError("--http needs GRAPH_WRITER_EXPORTER_TOKEN, which clients have to send")
+    if port is not None:
+        from graphwriter.exporter import site
+
+        if not config.exporter_token:
+            raise ConfigError(
+                "--http needs GRAPH_WRITER_EXPORTER_TOKEN, which clients have to send"
+            )
+        site.check(config)
     with connect(config, timeout=TIMEOUT, retry=0.0) as graph:
         if port is None:
             server.serve(graph)

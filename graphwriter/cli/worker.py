@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from dataclasses import fields
 
 import click
@@ -35,6 +36,10 @@ def command(config: Config, consumer_name: str | None) -> None:
     Passwords come from NEO4J_PASSWORD and REDIS_URL, or from the files in NEO4J_PASSWORD_FILE and
     REDIS_URL_FILE. Tuning settings are in docs/settings.md.
     """
+    # The driver imports these if they are installed, and a worker needs none of their 20 MB.
+    for name in ("numpy", "pandas", "pyarrow"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None: it cannot be imported
+
     from graphwriter.worker import process
 
     process.run(config, consumer_name or f"{socket.gethostname()}-00")

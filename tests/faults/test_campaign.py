@@ -18,6 +18,7 @@ def place() -> Iterator[Path]:
         yield path
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_nothing_is_lost_or_doubled_whatever_fails(place: Path) -> None:
     """Faults of a new seed for about two minutes; what fails names the seed, which replays."""

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +17,13 @@ import anyio
 import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 from support.graphs import CHANNEL, values
 from support.graphs import graph as graph
 from support.graphs import unindexed as unindexed
 from support.neo4j import Server
+from support.waits import until
 
 from graphwriter import events, queries
 from graphwriter.graph import Graph, schema
@@ -50,14 +57,19 @@ def talk(unindexed: Graph) -> Graph:
     return graph
 
 
+def of(server: Server) -> dict[str, str]:
+    """The environment of a server of the protocol."""
+    environ = {**os.environ, "NEO4J_URI": server.uri, "GRAPH_WRITER_LOG_LEVEL": "ERROR"}
+    if server.auth:
+        environ["NEO4J_USER"], environ["NEO4J_PASSWORD"] = server.auth
+    return environ
+
+
 @pytest.fixture
 def ask(talk: Graph, neo4j_server: Server) -> Ask:
     """A function that runs a piece of a client's program against a server of its own."""
-    environ = {**os.environ, "NEO4J_URI": neo4j_server.uri, "GRAPH_WRITER_LOG_LEVEL": "ERROR"}
-    if neo4j_server.auth:
-        environ["NEO4J_USER"], environ["NEO4J_PASSWORD"] = neo4j_server.auth
     started = StdioServerParameters(
-        command=sys.executable, args=["-m", "graphwriter", "mcp"], env=environ
+        command=sys.executable, args=["-m", "graphwriter", "mcp"], env=of(neo4j_server)
     )
 
     def run(program: Callable[[Client], Any]) -> Any:
@@ -96,6 +108,43 @@ def test_the_tools_read_only_and_say_what_they_take_and_give(ask: Ask) -> None:
 
 
 ADDRESS = f"{CHANNEL}:10"
+
+
+def test_http_answers_only_who_sends_the_token(
+    talk: Graph,
+    neo4j_server: Server,
+) -> None:
+    token = "a-token-of-this-test"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/mcp"
+
+    async def program(headers: dict[str, str]) -> Any:
+        async with (
+            create_mcp_http_client(headers) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            return await client.call_tool("get_thread", {"address": ADDRESS})
+
+    command = [sys.executable, "-m", "graphwriter", "mcp", "--http", str(port)]
+    environ = of(neo4j_server)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, "GRAPH_WRITER_EXPORTER_TOKEN" in done.stderr) == (78, True)
+    with subprocess.Popen(command, env=environ | {"GRAPH_WRITER_EXPORTER_TOKEN": token}) as server:
+        try:
+            until(lambda: listens(port))
+            for headers in ({}, {"Authorization": "Bearer wrong"}):
+                with pytest.raises(urllib.error.HTTPError, match="401"):
+                    urllib.request.urlopen(urllib.request.Request(url, b"{}", headers))
+            result = anyio.run(program, {"Authorization": f"Bearer {token}"})
+        finally:
+            server.terminate()
+    assert result.structured_content["answer"]["root"] == ADDRESS
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 CALLS: list[tuple[str, dict[str, Any]]] = [

@@ -55,27 +55,24 @@ def posts(driver: neo4j.Driver) -> int:
 
 
 @pytest.mark.slow
-def test_an_export_and_a_question_become_a_prompt(tmp_path: Path) -> None:
+def test_an_export_and_a_question_become_a_prompt() -> None:
     """The posts with the words, what they reply to, and links to cite."""
-    both = {"type": "message", "date_unixtime": "1714557600"}
-    messages: list[dict[str, Any]] = [
-        {"id": 1, "text": "The bridge will be closed"},
-        {"id": 2, "text": "Until when?", "reply_to_message_id": 1},
-        {"id": 3, "text": "Something else"},
-    ]
-    export = {"type": "public_supergroup", "id": 7, "messages": [both | m for m in messages]}
-    (tmp_path / "result.json").write_text(json.dumps(export))
     done = subprocess.run(
-        [sys.executable, EXAMPLES / "graphrag.py", tmp_path, "What of the bridge?"],
+        [
+            sys.executable,
+            EXAMPLES / "graphrag.py",
+            EXAMPLES / "talk.json",
+            "Why is the bridge closed?",
+        ],
         capture_output=True,
         text=True,
         timeout=200,
         check=True,
     )
-    assert "Question: What of the bridge?\n\nPost https://t.me/c/7/1" in done.stdout
-    assert 'The bridge will be closed"' in done.stdout
-    assert 'Until when?"' in done.stdout
-    assert "Something else" not in done.stdout
+    assert "Question: Why is the bridge closed?\n\nPost https://t.me/c/15000000" in done.stdout
+    assert "The old bridge is closed from today." in done.stdout
+    assert 'by Bo: "Until Monday at noon, I asked the workers."' in done.stdout
+    assert "Market day" not in done.stdout
 
 
 def test_what_plain_redis_publishes_the_asyncio_service_writes(

@@ -43,13 +43,17 @@ def main(export: Path, question: str) -> None:
     with tempfile.TemporaryDirectory() as folder, Neo4j(data=Path(folder)) as server:
         with Graph(server.url) as graph:
             schema.apply(graph)
-            schema.apply_fulltext(graph, "standard-no-stop-words")
+            schema.apply_fulltext(graph, "english")
             told = posts(export)
             while batch := list(islice(told, 1000)):
                 graph.write(fold(batch, with_text=True))
             # The index is filled after the commits.
             graph.run("CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()")
-        with neo4j.GraphDatabase.driver(server.url, auth=server.auth) as driver:
+        # A young graph lacks properties that the queries name, which is no reason for a warning.
+        quiet = neo4j.NotificationMinimumSeverity.OFF
+        with neo4j.GraphDatabase.driver(
+            server.url, auth=server.auth, notifications_min_severity=quiet
+        ) as driver:
             found = WordsRetriever(driver, budget=800).search(query_text=question, top_k=5)
         contexts = [str(item.content) for item in found.items]
         print(PROMPT.format(question=question, posts="\n\n".join(contexts)))

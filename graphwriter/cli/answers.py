@@ -94,7 +94,7 @@ def write(
             return [*written, Path("-")]
         _write(output, f"{text}\n")
     elif format_ is not None:
-        output = output or Path(f"graphwriter-{name}" + ("" if format_ == "csv" else f".{format_}"))
+        output = output or formats.default(name, format_)
         formats.write(format_, drawn.nodes, drawn.edges, output)
     return [*written, *([output] if output is not None else [])]
 

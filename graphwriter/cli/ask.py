@@ -71,26 +71,30 @@ def command() -> None:
 
 
 def question(
-    name: str, short: str, *more: Any, limit: int, depth: int | None = None, drawn: bool = True
+    name: str,
+    short: str,
+    *more: Any,
+    limit: int,
+    depth: int | None = None,
+    timeout: float = WHOLE_TIMEOUT,
+    drawn: bool = True,
 ) -> Callable[[Question], Question]:
     """Make a function that returns an answer a command with the options of all questions.
 
     Args:
         short: its line in the list of questions.
         more: options and arguments of its own.
-        limit, depth: the defaults of these bounds; depth None: it has no such option.
+        limit, depth, timeout: the defaults of these bounds; depth None: it has no such option.
         drawn: the answer is a network, too.
     """
 
     def decorate(function: Question) -> Question:
-        whole = not any(isinstance(one, _Address) for one in more)
-
         @functools.wraps(function)
         def run(config: Config, **options: Any) -> None:
             _answer(config, name, function, options)
 
         command_: Any = settings(*NEO4J)(run)
-        for option in reversed((*more, *_bounds(limit, depth, whole), *_output(drawn))):
+        for option in reversed((*more, *_bounds(limit, depth, timeout), *_output(drawn))):
             command_ = option(command_)
         return command.command(name, cls=_Command, short_help=short, context_settings=CONTEXT)(
             command_
@@ -110,17 +114,10 @@ class _Command(click.Command):
         return super().parse_args(ctx, args)
 
 
-class _Address:
-    """The argument ADDRESS."""
-
-    def __call__(self, function: Any) -> Any:
-        return click.argument("address")(function)
+_ADDRESS = click.argument("address")
 
 
-_ADDRESS = _Address()
-
-
-def _bounds(limit: int, depth: int | None, whole: bool) -> list[Any]:
+def _bounds(limit: int, depth: int | None, timeout: float) -> list[Any]:
     options = [
         click.option(
             "--limit",
@@ -140,7 +137,7 @@ def _bounds(limit: int, depth: int | None, whole: bool) -> list[Any]:
     options.append(
         click.option(
             "--timeout",
-            default=WHOLE_TIMEOUT if whole else TIMEOUT,
+            default=timeout,
             show_default=True,
             type=click.FloatRange(0, min_open=True),
             metavar="SECONDS",
@@ -237,6 +234,7 @@ def key(file: Path | None) -> str | None:
     ),
     limit=50,
     depth=100,
+    timeout=TIMEOUT,
 )
 def _post(graph: Graph, **options: Any) -> Any:
     """Show a post and what is around it: origin, ancestors, replies, comments, forwards."""
@@ -245,7 +243,9 @@ def _post(graph: Graph, **options: Any) -> Any:
     return queries.context(graph, **options)
 
 
-@question("thread", "The conversation of a message.", _ADDRESS, limit=1000, depth=1000)
+@question(
+    "thread", "The conversation of a message.", _ADDRESS, limit=1000, depth=1000, timeout=TIMEOUT
+)
 def _thread(graph: Graph, **options: Any) -> Any:
     """Show the conversation of a message: the topmost message, and all replies to it."""
     from graphwriter import queries
@@ -253,7 +253,14 @@ def _thread(graph: Graph, **options: Any) -> Any:
     return queries.thread(graph, **options)
 
 
-@question("comments", "The comments of a channel's post.", _ADDRESS, limit=1000, depth=1000)
+@question(
+    "comments",
+    "The comments of a channel's post.",
+    _ADDRESS,
+    limit=1000,
+    depth=1000,
+    timeout=TIMEOUT,
+)
 def _comments(graph: Graph, **options: Any) -> Any:
     """Show the comments of a channel's post, which reply to its copy in the discussion group."""
     from graphwriter import queries
@@ -261,7 +268,7 @@ def _comments(graph: Graph, **options: Any) -> Any:
     return queries.comments(graph, **options)
 
 
-@question("spread", "Who forwarded a post, and when.", _ADDRESS, limit=1000)
+@question("spread", "Who forwarded a post, and when.", _ADDRESS, limit=1000, timeout=TIMEOUT)
 def _spread(graph: Graph, **options: Any) -> Any:
     """Show who forwarded a post or its original, when, and how long after it was posted."""
     from graphwriter import queries

@@ -71,7 +71,7 @@ def command(
     from graphwriter.pictures.export import Export
     from graphwriter.queries.pseudonyms import Pseudonyms
 
-    path = output or Path("graphwriter-export" + ("" if format_ == "csv" else f".{format_}"))
+    path = output or formats.default("export", format_)
     numbers = {"nodes": 0, "edges": 0}
 
     def counted_in(name: str, items: Iterable[T]) -> Iterator[T]:

@@ -36,8 +36,7 @@ def table(
     """Print rows below their columns, folded to the terminal's width; `empty` without rows.
 
     If they need not be `whole` a row is one line, and longer cells are cut, except those of the
-    first `uncut` columns. Cells are printed as
-    plain text: no markup, no control characters.
+    first `uncut` columns. Cells are printed as plain text: no markup, no control characters.
     """
     from rich.console import Console
     from rich.table import Table
@@ -46,16 +45,19 @@ def table(
     if not rows:
         click.echo(empty)
         return
+
+    def longest(number: int) -> int:
+        return max(len(columns[number]), *(len(plain(row[number])) for row in rows))
+
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(columns):
         numeric = all(_is_number(row[number]) for row in rows)
-        longest = max(len(plain(row[number])) for row in rows)
         shown.add_column(
             name,
             justify="right" if numeric else "left",
             overflow="fold" if whole else "ellipsis",
             no_wrap=not whole,
-            min_width=max(longest, len(name)) if number < uncut else None,
+            min_width=longest(number) if number < uncut else None,
         )
     for row in rows:
         shown.add_row(*(Text(plain(cell)) for cell in row))

@@ -19,7 +19,7 @@ CONSTRAINTS: dict[str, tuple[LiteralString, tuple[LiteralString, ...]]] = {
 }
 
 # Indexes that only questions use, so that they cost nothing until somebody wants them. They are
-# created with IF NOT EXISTS; an index of a person under another name works as well.
+# looked for by these names.
 READING: dict[str, LiteralString] = {
     "graphwriter_url": "FOR (p:Post) ON (p.telegram_post_url)",
     "graphwriter_content": "FOR (p:Post) ON (p.content_hash)",

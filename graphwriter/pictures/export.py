@@ -11,6 +11,7 @@ from graphwriter.graph import Graph
 from graphwriter.graph.client import statement
 from graphwriter.pictures.network import LABEL, Edge, Node
 from graphwriter.queries.address import Address
+from graphwriter.queries.chats import span
 from graphwriter.queries.pseudonyms import PEOPLE, Pseudonyms
 
 _KINDS = {
@@ -35,10 +36,7 @@ class Export:
         pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self._graph, self._pseudonyms = graph, pseudonyms
-        self._span = {
-            "since": None if since is None else since.isoformat(),
-            "until": None if until is None else until.isoformat(),
-        }
+        self._span = span(since, until)
 
     def nodes(self) -> Iterator[Node]:
         """Yield every node once. Blocks and raises as `Graph.stream`."""

@@ -18,7 +18,6 @@ from graphwriter.errors import ConfigError
 from graphwriter.pictures.network import Edge, Network, Node
 from graphwriter.text import plain
 
-FILES = ("csv", "gexf", "graphml")
 MERMAID_NODES = 60  # more cannot be read
 
 # What XML 1.0 cannot contain, in any form.
@@ -34,6 +33,11 @@ _ATTRIBUTES = (
     ("author", "string", "author"),
     ("url", "string", "url"),
 )
+
+
+def default(name: str, format_: str) -> Path:
+    """Return the path of a file, or of the folder of `csv`, that a person did not name."""
+    return Path(f"graphwriter-{name}" + ("" if format_ == "csv" else f".{format_}"))
 
 
 def write(format_: str, nodes: Iterable[Node], edges: Iterable[Edge], path: Path) -> None:

@@ -113,11 +113,11 @@ class _Drawn:
             self._post({"address": copy, "post_id": copy})
         self.posts(answer["posts"])
 
-    def posts(self, posts: list[dict[str, Any]], kind: str = "replies") -> None:
+    def posts(self, posts: list[dict[str, Any]]) -> None:
         for post in posts:
             self._post(post)
             if post["reply_to"] is not None:
-                self._edge(post["address"], post["reply_to"], kind)
+                self._edge(post["address"], post["reply_to"], "replies")
 
     def context(self, answer: dict[str, Any]) -> None:
         own = answer["post"]

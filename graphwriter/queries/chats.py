@@ -87,10 +87,12 @@ def channels(
         limit: the strongest links only, and the chats at their ends; None: all, and all chats that
             have posts.
     """
-    span = {"since": _text(since), "until": _text(until)}
+    within = span(since, until)
     posts, copied, received = Counter[int](), Counter[int](), Counter[int]()
     links: dict[Chats, ChannelLink] = {}
-    for chat, origin, answered, forwards, number in graph.stream(statement("ask/channels"), **span):
+    for chat, origin, answered, forwards, number in graph.stream(
+        statement("ask/channels"), **within
+    ):
         if not users and chat > 0:
             continue
         posts[chat] += number
@@ -107,7 +109,7 @@ def channels(
     edges = edges[:limit]
     ids = {chat for edge in edges for chat in (edge.source, edge.target)}
     ids |= set() if cut else set(posts)
-    lags = dict(graph.stream(statement("ask/lags"), **span))
+    lags = dict(graph.stream(statement("ask/lags"), **within))
     names = _names(graph, ids)
     nodes = [
         Channel(
@@ -160,9 +162,9 @@ def coforward(
 
     A pair counts an original once. At least `least` originals; `since` and `until` as `channels`.
     """
-    span = {"since": _text(since), "until": _text(until)}
+    within = span(since, until)
     pairs = Counter[Chats]()
-    for (forwards,) in graph.stream(statement("ask/coforward"), **span):
+    for (forwards,) in graph.stream(statement("ask/coforward"), **within):
         pairs.update(_near(forwards, window * SECOND))
     found = sorted((-number, pair) for pair, number in pairs.items() if number >= least)
     cut = limit is not None and len(found) > limit
@@ -225,5 +227,9 @@ def _names(graph: Graph, chats: Iterable[int]) -> dict[int, str]:
     }
 
 
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+def span(since: datetime | None, until: datetime | None) -> dict[str, str | None]:
+    """Return the parameters of statements about a span of time; None: without this end."""
+    return {
+        name: None if moment is None else moment.isoformat()
+        for name, moment in (("since", since), ("until", until))
+    }

@@ -179,21 +179,18 @@ def below(
     found: dict[Address, Reply] = {}
     answered: dict[Address, bool] = {}
     answers: dict[Address | None, list[Address]] = {}
+    cut = len(rows) >= most  # some rows may be roots, or of two roots
     for row in rows:
         one, to = Address(*row[:2]), _address(row[10:12])
         if one in tops or one in found:
             continue
+        if limit is not None and len(found) >= limit:
+            cut = True
+            break
         reply = found[one] = Reply(address=str(one), reply_to=None if to is None else str(to))
         _fill(reply, row[:10])
         answered[one] = row[12]
         answers.setdefault(to, []).append(one)
-        if limit is not None and len(found) > limit:
-            break
-    cut = len(rows) >= most  # some rows may be roots, or of two roots
-    if limit is not None and len(found) > limit:
-        cut = True
-        last = list(found)[-1]
-        answers[_parsed(found.pop(last).reply_to)].remove(last)
     ordered: list[Reply] = []
     for top in roots:
         stack = [(top, 0)]
@@ -207,13 +204,6 @@ def below(
             siblings.sort(key=lambda one: (one.message, one.chat), reverse=True)
             stack += [(answer, level + 1) for answer in siblings]
     return ordered, cut
-
-
-def _parsed(address: str | None) -> Address | None:
-    if address is None:
-        return None
-    chat, _, message = address.rpartition(":")
-    return Address(int(chat), int(message))
 
 
 def _address(pair: Sequence[Any]) -> Address | None:

@@ -1,22 +1,17 @@
 // The nodes of posts in a span of time, and those that they are linked to; columns as export_nodes.
-CALL () {
-  MATCH (n:Post)
-  WHERE ($since IS NULL OR n.posted_at >= datetime($since))
-    AND ($until IS NULL OR n.posted_at < datetime($until))
-  RETURN n
-  UNION
-  MATCH (p:Post)
-  WHERE ($since IS NULL OR p.posted_at >= datetime($since))
-    AND ($until IS NULL OR p.posted_at < datetime($until))
+MATCH (p:Post)
+WHERE ($since IS NULL OR p.posted_at >= datetime($since))
+  AND ($until IS NULL OR p.posted_at < datetime($until))
+CALL (p) {
+  RETURN p AS n
+  UNION ALL
   MATCH (p)-[:FORWARDED_FROM|FORWARDED_FROM_POST|REPLIES_TO]->(n)
   RETURN n
-  UNION
-  MATCH (p:Post)
-  WHERE ($since IS NULL OR p.posted_at >= datetime($since))
-    AND ($until IS NULL OR p.posted_at < datetime($until))
+  UNION ALL
   MATCH (p)<-[:AUTHOR_OF]-(n)
   RETURN n
 }
+WITH DISTINCT n
 RETURN CASE WHEN n:Post THEN 'post' WHEN n:Message THEN 'placeholder' WHEN n:Author THEN 'author'
     ELSE 'source' END,
   CASE WHEN n:Message THEN [n.tg_channel_id, n.telegram_message_id]

@@ -17,6 +17,7 @@ from neo4j.exceptions import IncompleteCommit, Neo4jError, ServiceUnavailable
 from support.exporter import counted
 from support.neo4j import embedded_version
 from support.servers import folder, started
+from support.waits import until
 
 from graphwriter.embedded import Neo4j
 from graphwriter.graph import Graph
@@ -97,15 +98,30 @@ def lock_timeout(driver: neo4j.Driver) -> None:
 
 def deleted_under(driver: neo4j.Driver) -> None:
     """A statement waits for the lock of a node that it has found, and the node goes."""
-    run(driver, "CREATE (:Thing {key: 3})")
+    run(driver, "MERGE (:Thing {key: 3})")
+    blocked(driver)  # planned now, for the wait for a lock ends after a second
     with driver.session(database="neo4j") as session, session.begin_transaction() as tx:
         tx.run("MATCH (n:Thing {key: 3}) DELETE n").consume()
-        later = threading.Timer(0.4, tx.commit)
+
+        def commit() -> None:
+            try:
+                until(lambda: blocked(driver), 20)
+            finally:
+                tx.commit()
+
+        later = threading.Thread(target=commit)
         later.start()
         try:
             run(driver, "MATCH (n:Thing {key: 3}) CREATE (n)-[:TO]->(:Other)")
         finally:
             later.join()
+
+
+def blocked(driver: neo4j.Driver) -> bool:
+    """Whether a transaction waits for a lock of another."""
+    with driver.session(database="neo4j") as session:
+        answer = session.run("SHOW TRANSACTIONS YIELD status WHERE status STARTS WITH 'Blocked'")
+        return bool(answer.data())
 
 
 def got_a_relationship(driver: neo4j.Driver) -> None:

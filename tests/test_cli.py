@@ -613,6 +613,7 @@ def test_up_starts_a_killed_server_again_on_its_port(
             assert pool.wait(60) == EXIT_OK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nohup", [False, True])
 def test_a_closed_terminal_ends_up_in_order_and_not_under_nohup(
     neo4j_server: Server, valkey_url: str, redis_client: redis.Redis, tmp_path: Path, nohup: bool
@@ -679,6 +680,7 @@ def test_a_server_that_ends_again_and_again_is_given_up(tmp_path: Path) -> None:
         found.revive()
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_servers_start_ends_at_once(valkey_url: str, tmp_path: Path) -> None:
     """Without a pool, and with a word."""
     with up_in(tmp_path, REDIS_URL=valkey_url) as (pool, said):

@@ -170,6 +170,7 @@ def test_a_stopped_or_killed_backfill_resumes_at_its_checkpoint(
     assert read() == 0
 
 
+@pytest.mark.slow
 def test_a_backfill_waits_for_servers_that_stop_answering(
     environ: dict[str, str],
     graph_empty: neo4j.Driver,

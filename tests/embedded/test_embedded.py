@@ -263,6 +263,7 @@ PARENT = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "with_neo4j"),
     [(signal.SIGKILL, True), (signal.SIGTERM, False), (signal.SIGINT, False)],

@@ -191,6 +191,7 @@ def test_however_many_read_and_however_slowly_the_servers_are_asked_as_often(
     assert asked <= took / 2 + 2
 
 
+@pytest.mark.slow
 def test_a_running_worker_without_progress_is_not_healthy(
     exporter: Start, pool_environ: dict[str, str]
 ) -> None:
@@ -218,6 +219,7 @@ def test_a_running_worker_without_progress_is_not_healthy(
     until(lambda: (workers("alive"), workers("ended")) == (0, 1), 30)
 
 
+@pytest.mark.slow
 def test_an_outage_is_an_answer_and_hangs_nobody(
     exporter: Start,
     proxy: Callable[[str], Proxy],

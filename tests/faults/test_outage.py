@@ -117,6 +117,7 @@ def _deliveries(client: redis.Redis) -> list[int]:
     return [row["times_delivered"] for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["write", "read", "probe"])
 def test_a_half_open_connection_is_noticed_in_the_promised_time(
     neo4j_server: Server, graph_empty: neo4j.Driver, kind: str

@@ -36,6 +36,7 @@ def _planted(entries: Any) -> list[Any]:
     return [fields for one in odd for fields in (one, *islice(entries, 100))]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_odd_events_stop_no_worker_and_no_good_event(
     pool_environ: dict[str, str],

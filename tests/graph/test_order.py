@@ -19,7 +19,7 @@ from graphwriter.events import Event
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import Batch, fold
 
-EXAMPLES = 300
+EXAMPLES = 150
 WORKERS = 4
 
 

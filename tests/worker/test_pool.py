@@ -246,6 +246,7 @@ def test_a_second_worker_with_the_same_name_is_refused(
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_name_in_use_elsewhere_causes_a_warning_and_a_restart_causes_none(
     start: Start, environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -316,6 +317,7 @@ def test_a_pool_can_be_stopped_while_it_starts(
         up.wait()
 
 
+@pytest.mark.slow
 def test_the_watchdogs_check_knows_how_many_workers_the_pool_has(
     start: Start, environ: dict[str, str]
 ) -> None:

@@ -348,6 +348,7 @@ def test_tries_are_counted_before_the_entry_is_decoded(
     assert [letter.reason for letter in dead(redis_client)] == ["deliveries"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("away", ["neo4j", "redis"])
 def test_an_outage_while_an_entry_is_tried_alone_does_not_count_as_a_try(
     make: Make,

@@ -4,7 +4,8 @@ Each post has an author; some are forwarded (from channels, users and hidden use
 with the post in the source known), some reply to a post of their chat. `skew` is the exponent of a
 Zipf law over chats, sources and authors: 0 is uniform, 1.1 is measured in public channels, with 1.5
 a few of them get most links. With `edits`, that share of the events are edits of earlier posts,
-with new counts, and half of those move links.
+with new counts, and half of those move links. With `rich` a post has more: a text, 0.5 URLs on
+average (some to posts of Telegram, by a Zipf law as well), a hash of its medium, an album.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Event = dict[str, Any]
 
 START = 1_700_000_000  # seconds since 1970 of the first event
 FORWARDS, REPLIES, HIDDEN, BY_USER = 0.45, 0.25, 0.1, 0.2  # shares
+WORDS = [f"word{number}" for number in range(5_000)]
 ORDERS = ("stream", "shuffled", "newest first")
 
 
@@ -34,9 +36,12 @@ class _Zipf:
         return bisect(self._sums, self._random.random() * self._sums[-1])
 
 
-def events(count: int, seed: int = 1, skew: float = 1.1, edits: float = 0.0) -> Iterator[Event]:
+def events(
+    count: int, seed: int = 1, skew: float = 1.1, edits: float = 0.0, *, rich: bool = False
+) -> Iterator[Event]:
     """Yield `count` events, the same for the same arguments."""
-    random = Random(seed)
+    random, more = Random(seed), Random(-seed)
+    pages = _Zipf(more, max(20, count // 10), skew)
     chats = _Zipf(random, max(10, count // 400), skew)
     sources = _Zipf(random, max(20, count // 40), skew)
     users = _Zipf(random, max(20, count // 20), skew)
@@ -79,6 +84,8 @@ def events(count: int, seed: int = 1, skew: float = 1.1, edits: float = 0.0) -> 
             "author_name": f"Person {user}",
             "author_type": "user",
         }
+        if rich:
+            event |= _content(more, event, pages)
         if edits:
             posts.append(event)
         yield event
@@ -113,11 +120,32 @@ def _links(random: Random, event: Event, sources: _Zipf) -> Event:
     }
 
 
+def _content(random: Random, event: Event, pages: _Zipf) -> Event:
+    urls = []
+    while random.random() < 1 / 3:  # 0.5 on average
+        page = pages.pick()
+        telegram = f"https://t.me/c/{1_900_000_000 + page % 97}/{page}"
+        urls.append(
+            telegram if random.random() < 0.3 else f"https://site{page % 53}.example/{page}"
+        )
+    words = " ".join(random.choice(WORDS) for _ in range(random.randrange(5, 60)))
+    hashes = [f"{random.getrandbits(256):064x}"] if event["has_media"] else []
+    album = event["telegram_message_id"] // 4 if random.random() < 0.1 else None
+    more = {"urls": urls, "text": words, "media_sha256_list": hashes}
+    return more if album is None else more | {"grouped_id": album}
+
+
 def lines(
-    count: int, seed: int = 1, skew: float = 1.1, edits: float = 0.0, order: str = "stream"
+    count: int,
+    seed: int = 1,
+    skew: float = 1.1,
+    edits: float = 0.0,
+    order: str = "stream",
+    *,
+    rich: bool = False,
 ) -> list[bytes]:
     """Return events as JSON, in one of `ORDERS`."""
-    made = [orjson.dumps(event) for event in events(count, seed, skew, edits)]
+    made = [orjson.dumps(event) for event in events(count, seed, skew, edits, rich=rich)]
     if order == "newest first":
         made.reverse()
     elif order == "shuffled":

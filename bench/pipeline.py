@@ -1,10 +1,12 @@
 """How fast are the workers? Stream to graph through real worker processes, beside the ceiling.
 
-Workers x batch size x skew; first write, replay of a written stream, and a stream with edits.
+Workers x batch size x skew; first write, replay of a written stream, and a stream with edits. With
+--enrich instead: what texts and the indexes for questions cost two workers.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from typing import Any
 
@@ -12,18 +14,24 @@ import ceiling
 import data
 import rig
 
+from graphwriter.graph import schema
+
 WORKERS = (1, 2, 4, 8)
 
 
 def contender(
-    place: rig.Rig, lines: list[bytes], workers: int, batch: int | None = None
+    place: rig.Rig,
+    lines: list[bytes],
+    workers: int,
+    batch: int | None = None,
+    environ: dict[str, str] | None = None,
 ) -> Callable[[], dict[str, Any]]:
     """Return a measurement of the pipeline's first write."""
 
     def measure() -> dict[str, Any]:
         place.wipe()
         place.fill(lines)
-        return place.race(rig.workers(workers, batch))
+        return place.race(rig.workers(workers, batch), environ)
 
     return measure
 
@@ -43,10 +51,65 @@ def _retries(runs: list[dict[str, Any]]) -> float:
     return float(round(1000 * retries / batches, 2))
 
 
+def indexed(
+    place: rig.Rig, measure: Callable[[], dict[str, Any]], *, fulltext: bool = False
+) -> Callable[[], dict[str, Any]]:
+    """Return the measurement with the indexes for questions, which are dropped after it."""
+
+    def with_indexes() -> dict[str, Any]:
+        place.wipe()
+        if fulltext:
+            schema.apply_fulltext(place.graph, "standard-no-stop-words")
+        else:
+            schema.apply_reading(place.graph)
+        try:
+            return measure()
+        finally:
+            for name in schema.reading(place.graph):
+                place.graph.run(f"DROP INDEX {name}")
+
+    return with_indexes
+
+
+def enriched(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure what else two workers can keep of a post, and relate it to a plain run."""
+    texts = {"GRAPH_WRITER_TEXT": "true"}
+    with rig.Rig() as place:
+        lines = data.lines(options.events, options.seed, options.skew, rich=True)
+        plain = contender(place, lines, 2)
+        told = contender(place, lines, 2, environ=texts)
+        contenders = {
+            "plain": plain,
+            "indexes of --read": indexed(place, plain),
+            "texts": told,
+            "texts, index of --fulltext": indexed(place, told, fulltext=True),
+        }
+        found = rig.interleaved(contenders, options.rounds)
+    figures = {
+        f"{name} / plain": rig.ratio(found, name, "plain") for name in contenders if name != "plain"
+    } | {
+        "texts, index of --fulltext / texts": rig.ratio(
+            found, "texts, index of --fulltext", "texts"
+        )
+    }
+    return {
+        "measurements": found,
+        "rates": {name: rig.median(found, name) for name in contenders},
+        "figures": figures,
+    }
+
+
 def main() -> None:
     """Measure, and relate the pipeline to the ceiling."""
     question = __doc__.partition("\n")[0]
-    options = rig.arguments(question, batches=("", "batch sizes, such as 250,1000,4000"))
+    options = rig.arguments(
+        question,
+        batches=("", "batch sizes, such as 250,1000,4000"),
+        enrich=(False, "measure what else is kept of a post, and the indexes, instead"),
+    )
+    if options.enrich:
+        rig.save("enrich", "What do texts and indexes cost?", options, **enriched(options))
+        return
     sizes = [int(size) for size in options.batches.split(",") if size]
     with rig.Rig() as place:
         lines = data.lines(options.events, options.seed, options.skew)

@@ -261,6 +261,9 @@ def arguments(question: str, **more: tuple[Any, str] | None) -> argparse.Namespa
     for name, option in (standard | more).items():
         if option:
             default, text = option
+            if default is False:
+                parser.add_argument(f"--{name}", action="store_true", help=text)
+                continue
             shown = "bench/results" if name == "out" else default
             text = f"{text} [{shown}]"
             parser.add_argument(f"--{name}", type=type(default), default=default, help=text)

@@ -79,7 +79,7 @@ def fill(graph: Graph, count: int) -> list[Address]:
     chance, sample = random.Random(1), []
     told = iter(events(count))
     while page := list(itertools.islice(told, PAGE)):
-        graph.write(fold([decode({b"data": json.dumps(e).encode()}, 2**42) for e in page], False))
+        graph.write(fold([decode({b"data": json.dumps(e).encode()}, 2**42) for e in page]))
         one = chance.choice(page)
         sample.append(Address(one["tg_channel_id"], one["telegram_message_id"]))
     return sample

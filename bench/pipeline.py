@@ -1,7 +1,7 @@
 """How fast are the workers? Stream to graph through real worker processes, beside the ceiling.
 
 Workers x batch size x skew; first write, replay of a written stream, and a stream with edits. With
---enrich instead: what texts and the indexes for questions cost two workers.
+--enrich instead: what links, media, albums, texts and the indexes for questions cost two workers.
 """
 
 from __future__ import annotations
@@ -74,12 +74,16 @@ def indexed(
 def enriched(options: argparse.Namespace) -> dict[str, Any]:
     """Measure what else two workers can keep of a post, and relate it to a plain run."""
     texts = {"GRAPH_WRITER_TEXT": "true"}
+    links = {"GRAPH_WRITER_ENRICH": "links"}
+    most = {"GRAPH_WRITER_ENRICH": "links,media,albums"}
     with rig.Rig() as place:
         lines = data.lines(options.events, options.seed, options.skew, rich=True)
         plain = contender(place, lines, 2)
         told = contender(place, lines, 2, environ=texts)
         contenders = {
             "plain": plain,
+            "links": contender(place, lines, 2, environ=links),
+            "links, media, albums": contender(place, lines, 2, environ=most),
             "indexes of --read": indexed(place, plain),
             "texts": told,
             "texts, index of --fulltext": indexed(place, told, fulltext=True),
@@ -108,7 +112,12 @@ def main() -> None:
         enrich=(False, "measure what else is kept of a post, and the indexes, instead"),
     )
     if options.enrich:
-        rig.save("enrich", "What do texts and indexes cost?", options, **enriched(options))
+        rig.save(
+            "enrich",
+            "What do links, media, albums, texts and indexes cost?",
+            options,
+            **enriched(options),
+        )
         return
     sizes = [int(size) for size in options.batches.split(",") if size]
     with rig.Rig() as place:

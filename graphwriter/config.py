@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from graphwriter import files, urls
+from graphwriter import files, keep, urls
 from graphwriter.errors import ConfigError
 
 PREFIX, TESTS = "GRAPH_WRITER_", "GRAPH_WRITER_TEST_"
@@ -68,6 +68,11 @@ class Config:
         "GRAPH_WRITER_TENANT", None, "Write only events of this tenant, and refuse others."
     )
     text: bool = _setting("GRAPH_WRITER_TEXT", False, "Store the texts of posts in the graph.")
+    enrich: str | None = _setting(
+        "GRAPH_WRITER_ENRICH",
+        None,
+        "What else to keep of posts: links, media, albums, separated by commas.",
+    )
     block: float = _setting(
         "GRAPH_WRITER_BLOCK",
         1.0,
@@ -188,6 +193,7 @@ class Config:
         """
         for problem in self.inconsistent():
             raise ConfigError(problem)
+        _ = self.keep
         return self
 
     def inconsistent(self) -> Iterator[str]:
@@ -207,6 +213,11 @@ class Config:
         ):
             if value <= bound:
                 yield f"{name} is {value:g} s, but must be above {other}, which is {bound:g} s"
+
+    @property
+    def keep(self) -> keep.Keep:
+        """What the graph keeps of posts that it does not keep by default; raises ConfigError."""
+        return keep.read(self.text, self.enrich)
 
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must never be shown."""

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from graphwriter import events
+from graphwriter import events, keep
 from graphwriter.config import load
 from graphwriter.errors import ConfigError
 from graphwriter.graph import Graph, schema
@@ -178,11 +178,12 @@ class GraphWriter:
             pending for another process are claimed after `claim_idle` seconds.
         tenant: write only this tenant's events; the others become dead letters.
         text: also store the posts' texts in the graph.
+        enrich: what else to keep, of "links", "media", "albums".
         database_url: PostgreSQL with the posts, for `process_batch_from_postgres` only; None: the
             value of DATABASE_URL, or of the file named by DATABASE_URL_FILE.
 
     Raises:
-        ConfigError: an argument is an asyncio client, or not a client.
+        ConfigError: an argument is an asyncio client, or not a client, or an unknown word.
     """
 
     def __init__(
@@ -197,6 +198,7 @@ class GraphWriter:
         claim_idle: float = 180.0,
         tenant: str | None = None,
         text: bool = False,
+        enrich: Iterable[str] = (),
         database_url: str | None = None,
     ) -> None:
         if not isinstance(neo4j_client, Neo4jClient):
@@ -211,7 +213,8 @@ class GraphWriter:
                 f"redis_client is {type(redis_client).__module__}.{type(redis_client).__name__}, "
                 "expected a synchronous redis.Redis"
             )
-        self._graph, self._tenant, self._text = neo4j_client.graph, tenant, text
+        self._graph, self._tenant = neo4j_client.graph, tenant
+        self._keep = keep.read(text, ",".join(enrich))
         self._database_url = database_url
         self._process = os.getpid()
         name = consumer_name or f"{socket.gethostname()}-{self._process}"
@@ -222,7 +225,7 @@ class GraphWriter:
             batch_size=batch_size,
             claim_idle=claim_idle,
             tenant=tenant,
-            text=text,
+            keep=self._keep,
         )
 
     @property
@@ -270,8 +273,9 @@ class GraphWriter:
         url = self._database_url or load().database_url
         if url is None:
             raise ConfigError("no database URL: give database_url, or set DATABASE_URL")
+        schema.apply(self._graph, self._keep)
         ids = list(dict.fromkeys(map(str, post_ids)))
-        target = rows.ToGraph(self._graph, self._text)
+        target = rows.ToGraph(self._graph, self._keep)
         failed = 0
         for reject in rows.write_ids(url, target, ids, batch_size, self._tenant):
             log.warning("post %s was not written: %s: %s", *reject)

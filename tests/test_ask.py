@@ -21,6 +21,7 @@ from graphwriter.cli import main
 from graphwriter.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
+from graphwriter.keep import Keep
 
 OTHER = -1001000000002
 Ask = Callable[..., Result]
@@ -41,7 +42,7 @@ def ask(graph: Graph, neo4j_server: Server, tmp_path: Path, monkeypatch: pytest.
         values(3, tg_channel_id=777, post_id="777:3", **ann,
                forward_from_peer_id={"user_id": 9}, forward_from_name="Bo"),
     ]  # fmt: skip
-    graph.write(fold([events.from_values(one, 2**50) for one in told], with_text=True))
+    graph.write(fold([events.from_values(one, 2**50) for one in told], Keep(text=True)))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NEO4J_URI", neo4j_server.uri)
     if neo4j_server.auth:

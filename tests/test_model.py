@@ -188,7 +188,7 @@ def test_the_digest_sees_normalised_values_in_the_order_of_the_contract() -> Non
 
     nothing: list[None] = [None] * 7
     assert seen == {
-        "post": ["p", "c", "t", 1_000_000, *nothing, "x"],
+        "post": ["p", "c", "t", 1_000_000, *nothing, "x", None],
         "forward": [-5, -6, None, 500_000, None],
         "reply": [3, CHAN5, None],
         "author": [None, "A", "user"],

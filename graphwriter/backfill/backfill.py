@@ -106,7 +106,7 @@ class Backfill:
         else:
             with connect(config) as graph:
                 graph.check(writes=True)
-                schema.apply(graph)
+                schema.apply(graph, config.keep)
                 with contextlib.suppress(TooBig):  # a fresh server plans the statement for seconds
                     graph.write(fold(()))
 
@@ -220,7 +220,7 @@ def _name(job: Job, place: str, ids: Path | None) -> str:
     target = (config.redis_url.rpartition("@")[2], config.stream)
     if not job.via_stream:
         target = (config.neo4j_uri, config.neo4j_database)
-    what = repr((place, job.selection, target, job.rewrite, config.text, config.tenant))
+    what = repr((place, job.selection, target, job.rewrite, config.keep, config.tenant))
     digest = blake2b(what.encode(), digest_size=6)
     if ids is not None:
         for line in _lines(ids):

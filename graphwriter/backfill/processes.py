@@ -177,7 +177,7 @@ def _target(job: Job, stack: ExitStack) -> Target:
         stack.callback(target.close)
         return target
     graph = stack.enter_context(connect(job.config))
-    return ToGraph(graph, job.config.text, job.rewrite)
+    return ToGraph(graph, job.config.keep, job.rewrite)
 
 
 def _write(

@@ -16,6 +16,7 @@ from graphwriter.events import Event
 from graphwriter.graph import Graph, Refused
 from graphwriter.graph.batch import Batch, fold
 from graphwriter.graph.write import Pairs, write_halving
+from graphwriter.keep import NOTHING, Keep
 from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream import info
 from graphwriter.stream.client import connect
@@ -49,9 +50,9 @@ class Written(NamedTuple):
 
 
 class Target(Protocol):
-    """Where events go. `text`: whether rows carry the texts of posts."""
+    """Where events go. `keep`: what is kept of them there."""
 
-    text: bool
+    keep: Keep
 
     def put(self, pairs: Pairs[Row], batch: Batch) -> Iterator[tuple[Pairs[Row], int | Refused]]:
         """Write events; yield groups of them, each with how many changed something, or an error.
@@ -63,13 +64,13 @@ class Target(Protocol):
 class ToGraph:
     """Writes events as a worker does; with `rewrite` also those that the graph has already."""
 
-    def __init__(self, graph: Graph, with_text: bool, rewrite: bool = False) -> None:
-        self._graph, self.text, self._rewrite = graph, with_text, rewrite
+    def __init__(self, graph: Graph, keep: Keep, rewrite: bool = False) -> None:
+        self._graph, self.keep, self._rewrite = graph, keep, rewrite
 
     def put(self, pairs: Pairs[Row], batch: Batch) -> Iterator[tuple[Pairs[Row], int | Refused]]:
         """Write them; a refused batch in halves."""
         for group, outcome in write_halving(
-            self._graph, pairs, batch, self.text, rewrite=self._rewrite
+            self._graph, pairs, batch, self.keep, rewrite=self._rewrite
         ):
             yield group, outcome if isinstance(outcome, Refused) else len(outcome)
 
@@ -77,7 +78,7 @@ class ToGraph:
 class ToStream:
     """Publishes events, so that the workers write them."""
 
-    text = False
+    keep = NOTHING
 
     def __init__(self, url: str, stream: str) -> None:
         self._url, self._stream = url, stream
@@ -114,7 +115,7 @@ class ToStream:
 class DryRun:
     """Counts what a backfill would write, and writes nothing."""
 
-    text = False
+    keep = NOTHING
 
     def __init__(self) -> None:
         names = ("read", "rejected", "posts", "forwards", "replies", "authors")
@@ -159,7 +160,7 @@ def write_part(
         Unavailable: a server does not answer: resume later at the last `rest`.
         ConfigError: a setting or a server's set-up has to be changed.
     """
-    batches = _batches(database, part, batch_size, tenant, target.text)
+    batches = _batches(database, part, batch_size, tenant, target.keep)
     with ReadAhead[_Prepared | None]() as ahead:
         ahead.start(lambda: next(batches, None))
         try:
@@ -201,7 +202,7 @@ class _Prepared(NamedTuple):
 
 
 def _batches(
-    database: Database, part: Part, batch_size: int, tenant: str | None, with_text: bool
+    database: Database, part: Part, batch_size: int, tenant: str | None, keep: Keep
 ) -> Generator[_Prepared, None, None]:
     for rows in database.batches(part, batch_size):
         now = int(time.time() * 1000)
@@ -212,14 +213,14 @@ def _batches(
                 rejects.append(_reject(row.id, row.error))
                 continue
             try:
-                pairs.append((row, events.decode({b"data": row.data}, now, tenant)))
+                pairs.append((row, events.decode({b"data": row.data}, now, tenant, keep)))
             except BadEvent as error:
                 rejects.append(_reject(row.id, database.explained(error)))
         if part.ids is not None:
             part = part._replace(ids=part.ids[batch_size:])
         else:
             part = part._replace(after=rows[-1].id)
-        batch = fold((event for _, event in pairs), with_text)
+        batch = fold((event for _, event in pairs), keep)
         yield _Prepared(part, len(rows), pairs, batch, rejects)
 
 

@@ -48,6 +48,8 @@ def tables(values: Values) -> list[Table]:
     """Return an answer as tables."""
     if "left_out" in values:
         return list(_context(values))
+    if "same" in values:
+        return [_same(values)]
     if "forwards" in values:
         return [_spread(values)]
     if "copies" in values:
@@ -136,6 +138,29 @@ def _spread(values: Values) -> Table:
     )
 
 
+def _same(values: Values) -> Table:
+    title = f"{counted(len(values['same']), 'post')} like {values['post']['address']}"
+    columns = ["message", "posted", "after", "by", "author", "text"]
+    rows = [
+        [
+            post["address"],
+            _time(post),
+            _lag(post["lag"]),
+            ", ".join(post["by"]),
+            _author(post),
+            _text(post),
+        ]
+        for post in values["same"]
+    ]
+    return title, columns, rows
+
+
+def _lag(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"-{age(-seconds)}" if seconds < 0 else age(seconds)
+
+
 def _context(values: Values) -> Iterable[Table]:
     post = values["post"]
     lines = [f"{post['address']}  {_time(post)}  {post['url'] or ''}".rstrip()]
@@ -149,9 +174,12 @@ def _context(values: Values) -> Iterable[Table]:
         lines.append(f"forwarded from {source} {where}".replace("  ", " ").rstrip())
     if post["text"]:
         lines.append(plain(post["text"]))
+    if values["links"]:
+        lines.append(f"links to {_listed(values['links'])}")
     yield "\n".join(lines), [], []
     titles = {
         "ancestors": "It replies to",
+        "album": "The rest of its album",
         "replies": "Replies",
         "comments": "Comments",
         "forwards": "Forwards",
@@ -196,6 +224,7 @@ _LISTS = {
     "messages": ["address", "references", "forwards", "replies", "url"],
     "channels": ["id", "name", "posts"],
     "pairs": ["a", "b", "originals"],
+    "links": ["url", "address", "channels", "posts", "reach", "first"],
     "sources": ["id", "type", "name", "posts"],
     "authors": ["id", "type", "name", "posts"],
 }

@@ -1,4 +1,4 @@
-"""graphwriter ask: questions to the graph, a command each."""
+"""graphwriter ask: questions to the graph, a command each; long because there are so many."""
 
 from __future__ import annotations
 
@@ -277,6 +277,25 @@ def _spread(graph: Graph, **options: Any) -> Any:
 
 
 @question(
+    "same",
+    "Posts with the same content, files or links.",
+    _ADDRESS,
+    limit=100,
+    timeout=TIMEOUT,
+    drawn=False,
+)
+def _same(graph: Graph, **options: Any) -> Any:
+    """Show posts that have the content, a file or a link of a post, and the time between them.
+
+    The content needs `schema apply --read`; files and links are there where GRAPH_WRITER_ENRICH
+    keeps them.
+    """
+    from graphwriter import queries
+
+    return queries.same(graph, **options)
+
+
+@question(
     "wanted",
     "What to collect next.",
     click.option("--channels", is_flag=True, help="Chats of which no post is ingested."),
@@ -339,6 +358,24 @@ def _coforward(graph: Graph, **options: Any) -> Any:
     from graphwriter import queries
 
     return queries.coforward(graph, **options)
+
+
+@question(
+    "links",
+    "What posts link to, by channels and reach.",
+    least(1),
+    *SPAN,
+    limit=100,
+    drawn=False,
+)
+def _links(graph: Graph, **options: Any) -> Any:
+    """Show what posts link to: by how many channels, with the views of the posts together.
+
+    Only where links are kept, by GRAPH_WRITER_ENRICH.
+    """
+    from graphwriter import queries
+
+    return queries.links(graph, **options)
 
 
 @question("sources", "Where posts are forwarded from.", least(1), limit=100, drawn=False)

@@ -48,7 +48,17 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @as_json
-@settings("database_url", *NEO4J, "redis_url", "stream", "workers", "batch_size", "text", "tenant")
+@settings(
+    "database_url",
+    *NEO4J,
+    "redis_url",
+    "stream",
+    "workers",
+    "batch_size",
+    "text",
+    "enrich",
+    "tenant",
+)
 def command(config: Config, json: bool, **options: Any) -> None:
     """Write the posts of a PostgreSQL database to the graph.
 

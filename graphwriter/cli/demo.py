@@ -86,7 +86,7 @@ def _run(config: Config, data: Path, export: str | None, count: int, seed: int) 
                     f"{chosen.neo4j_uri} is not empty, and the demo writes generated posts: use an "
                     "empty database, or unset NEO4J_URI"
                 )
-            schema.apply(graph)
+            schema.apply(graph, config.keep)
             pool = Pool(chosen, run, variables, log)
             client = connect_redis(chosen.redis_url, STREAM)
             letters = DeadLetters(client, STREAM, chosen.group)

@@ -28,7 +28,7 @@ def command() -> None:
     metavar="NAME",
     help="Rules of the language of the texts, such as russian or english.",
 )
-@settings(*NEO4J)
+@settings(*NEO4J, "enrich")
 def apply(config: Config, read: bool, fulltext: bool, analyzer: str) -> None:
     """Create the missing constraints. Idempotent, and safe at any time from several places.
 
@@ -38,7 +38,7 @@ def apply(config: Config, read: bool, fulltext: bool, analyzer: str) -> None:
 
     with connect(config) as graph:
         graph.check()
-        created = schema.apply(graph)
+        created = schema.apply(graph, config.keep)
         created += schema.apply_reading(graph) if read else []
         created += schema.apply_fulltext(graph, analyzer) if fulltext else []
     click.echo(f"created {', '.join(created)}" if created else "nothing to do")
@@ -46,7 +46,7 @@ def apply(config: Config, read: bool, fulltext: bool, analyzer: str) -> None:
 
 @command.command("check", context_settings=CONTEXT)
 @as_json
-@settings(*NEO4J)
+@settings(*NEO4J, "enrich")
 def check(config: Config, json: bool) -> None:
     """Show which constraints exist, and what blocks the others.
 
@@ -57,7 +57,7 @@ def check(config: Config, json: bool) -> None:
 
     with connect(config) as graph:
         graph.check()
-        missing = schema.missing(graph)
+        missing = schema.missing(graph, config.keep)
         rows: list[dict[str, Any]] = [
             {
                 "constraint": name,
@@ -67,7 +67,8 @@ def check(config: Config, json: bool) -> None:
                 "query": schema.duplicates(name),
                 "in_the_way": schema.obstacles(graph, name) if name in missing else [],
             }
-            for name, (label, properties) in schema.CONSTRAINTS.items()
+            for name in schema.needed(config.keep)
+            for label, properties in [schema.CONSTRAINTS[name]]
         ]
     if json:
         for row in rows:
@@ -98,7 +99,7 @@ def _show_obstacles(row: dict[str, Any]) -> None:
 
 
 @command.command("adopt", context_settings=CONTEXT)
-@settings(*NEO4J)
+@settings(*NEO4J, "enrich")
 def adopt(config: Config) -> None:
     """Adopt (:Post {post_id}) nodes of another service.
 
@@ -109,7 +110,7 @@ def adopt(config: Config) -> None:
 
     with connect(config) as graph:
         graph.check()
-        schema.apply(graph)
+        schema.apply(graph, config.keep)
         adopted, left = schema.adopt(graph)
     click.echo(f"adopted {adopted:,}, waiting for their events: {left:,}")
 

@@ -39,7 +39,7 @@ NO_WORKER_TIME = 15.0
     help="Data of embedded servers; default the user's data directory, such as "
     "~/.local/share/graphwriter.",
 )
-@settings(*REDIS, "workers", "batch_size", "text", "run_dir", "exporter", "exporter_port")
+@settings(*REDIS, "workers", "batch_size", "text", "enrich", "run_dir", "exporter", "exporter_port")
 def command(config: Config, data: str | None) -> None:
     """Run a pool of workers until Ctrl-C or SIGTERM.
 
@@ -210,7 +210,7 @@ def _apply_schema(config: Config) -> None:
     with connect(config) as graph:
         try:
             graph.check()
-            schema.apply(graph)
+            schema.apply(graph, config.keep)
         except Unavailable as error:
             click.echo(f"graphwriter: {error}; the workers wait for it", err=True)
 

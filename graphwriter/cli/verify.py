@@ -70,7 +70,7 @@ def audited(function: F) -> F:
 
 @command.command("stream", context_settings=CONTEXT)
 @audited
-@settings(*REDIS, *NEO4J, "tenant", "text")
+@settings(*REDIS, *NEO4J, "tenant", "text", "enrich")
 def stream(config: Config, **options: Any) -> None:
     """Compare with the entries that are still in the stream.
 
@@ -81,14 +81,14 @@ def stream(config: Config, **options: Any) -> None:
     from graphwriter.verify.sources import StreamSource
 
     client = connect(config.redis_url, config.stream)
-    source = StreamSource(client, config.stream, config.group, config.tenant)
+    source = StreamSource(client, config.stream, config.group, config.tenant, config.keep)
     _run(config, source, **options)
 
 
 @command.command("file", context_settings=CONTEXT)
 @click.argument("file", metavar="FILE")
 @audited
-@settings(*NEO4J, "tenant", "text")
+@settings(*NEO4J, "tenant", "text", "enrich")
 def file(config: Config, file: str, **options: Any) -> None:
     """Compare with a file of events, one per line.
 
@@ -97,7 +97,7 @@ def file(config: Config, file: str, **options: Any) -> None:
     """
     from graphwriter.verify.sources import FileSource
 
-    _run(config, FileSource(file, config.tenant), strict=True, **options)
+    _run(config, FileSource(file, config.tenant, config.keep), strict=True, **options)
 
 
 @command.command("desktop", context_settings=CONTEXT)
@@ -105,7 +105,7 @@ def file(config: Config, file: str, **options: Any) -> None:
 @click.option("--as-tenant", default="desktop", metavar="NAME", help="As given to `import`.")
 @account
 @audited
-@settings(*NEO4J, "text")
+@settings(*NEO4J, "text", "enrich")
 def desktop_(
     config: Config, file: str, as_tenant: str, account: int | None, **options: Any
 ) -> None:
@@ -117,7 +117,12 @@ def desktop_(
     from graphwriter.producers import desktop
     from graphwriter.verify.sources import export
 
-    _run(config, export(desktop.events, file, as_tenant, account), strict=True, **options)
+    _run(
+        config,
+        export(desktop.events, file, as_tenant, account, config.keep),
+        strict=True,
+        **options,
+    )
 
 
 @command.command("telethon", context_settings=CONTEXT)
@@ -125,7 +130,7 @@ def desktop_(
 @click.option("--as-tenant", default="telethon", metavar="NAME", help="As given to `import`.")
 @account
 @audited
-@settings(*NEO4J, "text")
+@settings(*NEO4J, "text", "enrich")
 def telethon(
     config: Config, file: str, as_tenant: str, account: int | None, **options: Any
 ) -> None:
@@ -136,13 +141,13 @@ def telethon(
     from graphwriter.producers.telethon import dump
     from graphwriter.verify.sources import export
 
-    _run(config, export(dump.events, file, as_tenant, account), strict=True, **options)
+    _run(config, export(dump.events, file, as_tenant, account, config.keep), strict=True, **options)
 
 
 @command.command("postgres", context_settings=CONTEXT)
 @selected
 @audited
-@settings("database_url", *NEO4J, "tenant", "text")
+@settings("database_url", *NEO4J, "tenant", "text", "enrich")
 def postgres(config: Config, **options: Any) -> None:
     """Compare with the posts of a PostgreSQL database.
 
@@ -158,12 +163,12 @@ def postgres(config: Config, **options: Any) -> None:
     chosen = selection(config, options)
     with Database(source(config), chosen) as database:
         database.check()
-        _run(config, DatabaseSource(database, config.tenant), strict=True, **options)
+        _run(config, DatabaseSource(database, config.tenant, config.keep), strict=True, **options)
 
 
 @command.command("graph", context_settings=CONTEXT)
 @audited
-@settings(*NEO4J)
+@settings(*NEO4J, "enrich")
 def graph(config: Config, **options: Any) -> None:
     """Check only the graph.
 
@@ -192,7 +197,7 @@ def _run(
     try:
         with stopped, connect(config) as connected:
             audit = Audit(
-                connected, repair=repair, share=share, text=config.text, examples=examples
+                connected, repair=repair, share=share, keep=config.keep, examples=examples
             )
             report = audit.report
             connected.check()

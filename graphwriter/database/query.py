@@ -18,6 +18,7 @@ from graphwriter.errors import ConfigError
 _TEXT = "any"
 _INTEGER = "int2 int4 int8 numeric"
 _TIME = "timestamptz timestamp int4 int8 numeric float4 float8 text varchar"
+_TEXTS = "jsonb json text[] varchar[]"
 _PEER = "jsonb json text varchar int8 numeric"
 
 # For each field of the event: the allowed types of its column, and the names of the column. Of
@@ -51,6 +52,9 @@ _FIELDS = {
     "author_peer_id": (_PEER, "author_peer_id"),
     "author_name": (_TEXT, "author_name post_author"),
     "author_type": (_TEXT, "author_type"),
+    "urls": (_TEXTS, "urls"),
+    "media_sha256_list": (_TEXTS, "media_sha256_list"),
+    "grouped_id": (_INTEGER, "grouped_id"),
 }
 _ALWAYS = ("post_id", "channel_id", "tg_channel_id", "telegram_message_id", "occurred_at")
 _USUAL = tuple(

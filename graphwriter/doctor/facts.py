@@ -178,7 +178,7 @@ def _read_neo4j(config: Config, values: dict[str, Any]) -> None:
         values["neo4j"] = answer(connected.uri, connected.check)
         if values["neo4j"].error is None:
             for name, function in _NEO4J.items():
-                values[name] = _tried(function, connected)
+                values[name] = _tried(function, connected, config)
             return
     _skip(values, _NEO4J, "Neo4j", values["neo4j"].error)
     if "DatabaseUnavailable" in str(values["neo4j"].error):
@@ -223,8 +223,8 @@ def _in_group(
     return read_group
 
 
-def _constraints(connected: Graph) -> Constraints:
-    missing = schema.missing(connected)
+def _constraints(connected: Graph, config: Config) -> Constraints:
+    missing = schema.missing(connected, config.keep)
     try:
         return Constraints(missing, [name for name in missing if duplicates.count(connected, name)])
     except TooBig:
@@ -244,16 +244,16 @@ _REDIS: dict[str, Callable[[Client, Config], Any]] = {
     "redis_persistence": lambda client, _: stream_info.persistence(client),
     "redis_clock": lambda client, _: stream_info.clock_ahead(client),
 }
-_NEO4J: dict[str, Callable[[Graph], Any]] = {
-    "neo4j_version": graph_info.version,
-    "neo4j_database": lambda connected: graph_info.database_state(connected, connected.database),
-    "neo4j_write": lambda connected: answer(connected.uri, lambda: connected.check(writes=True)),
+_NEO4J: dict[str, Callable[[Graph, Config], Any]] = {
+    "neo4j_version": lambda connected, _: graph_info.version(connected),
+    "neo4j_database": lambda connected, _: graph_info.database_state(connected, connected.database),
+    "neo4j_write": lambda connected, _: answer(connected.uri, lambda: connected.check(writes=True)),
     "neo4j_constraints": _constraints,
-    "neo4j_posts": lambda connected: graph_info.count(connected, "Post"),
-    "neo4j_foreign": graph_info.foreign,
-    "neo4j_repeated_links": graph_info.repeated_links,
-    "neo4j_bare_channels": graph_info.bare_channels,
-    "neo4j_clock": graph_info.clock_ahead,
+    "neo4j_posts": lambda connected, _: graph_info.count(connected, "Post"),
+    "neo4j_foreign": lambda connected, _: graph_info.foreign(connected),
+    "neo4j_repeated_links": lambda connected, _: graph_info.repeated_links(connected),
+    "neo4j_bare_channels": lambda connected, _: graph_info.bare_channels(connected),
+    "neo4j_clock": lambda connected, _: graph_info.clock_ahead(connected),
 }
 
 

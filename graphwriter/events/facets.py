@@ -1,4 +1,4 @@
-"""The meaning of an event: an address, and up to four facets with a version each.
+"""The meaning of an event: an address, and up to six facets with a version each.
 
 Pure: the same entry gives the same `Event` everywhere, in either form. Ids are marked, times are
 integer microseconds since 1970, empty names are None. A new field of a facet is added to its class
@@ -7,21 +7,25 @@ here, to its digest, and to the row in `graph/batch.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from graphwriter.errors import BadEvent
-from graphwriter.events import telegram, times, wire
+from graphwriter.events import links, telegram, times, wire
 from graphwriter.events.wire import PostParsedEventV1, shown
+from graphwriter.keep import NOTHING, Keep
 
 ID_LIMIT = 2000  # bytes; Neo4j cannot index much more, and fails as if the store were broken
 DAY = 86_400_000  # milliseconds
 CACHED_LENGTH = 200  # characters of an author; longer ones are not cached
+MOST_ENDS = 32  # targets of a post's links, and its media
 LAST_TIME = 2**42 - 1  # milliseconds since 1970, in 2109: a version has 63 bits
 
 Address = tuple[int, int]  # (marked id of the chat, message id)
@@ -44,6 +48,7 @@ class Post(NamedTuple):
     telegram_post_url: str | None
     content_hash: str | None
     text: str | None
+    grouped_id: int | None
 
 
 class Forward(NamedTuple):
@@ -74,8 +79,27 @@ class Author(NamedTuple):
     signature: str | None
 
 
+class Links(NamedTuple):
+    """The links: the first targets, each with the URL as the event has it.
+
+    A target is the address of a message, or the key of a `:Link`.
+    """
+
+    version: int
+    targets: tuple[tuple[Address | str, str], ...]  # at most MOST_ENDS
+    total: int  # of different targets, also those beyond MOST_ENDS
+
+
+class Media(NamedTuple):
+    """The media: SHA-256 in hex, in small letters, without repetition."""
+
+    version: int
+    hashes: tuple[str, ...]  # at most MOST_ENDS
+
+
 class Event(NamedTuple):
-    """One event, ready to be folded. A facet that it does not contain is None."""
+    """One event, ready to be folded. A facet that it does not contain, or that is not kept, is
+    None."""
 
     address: Address
     tenant_id: str
@@ -83,28 +107,35 @@ class Event(NamedTuple):
     forward: Forward | None
     reply: Reply | None
     author: Author | None
+    links: Links | None = None
+    media: Media | None = None
 
 
-def decode(fields: Mapping[bytes, bytes], now: int, tenant: str | None = None) -> Event:
+def decode(
+    fields: Mapping[bytes, bytes], now: int, tenant: str | None = None, keep: Keep = NOTHING
+) -> Event:
     """Return the event of a stream entry's `fields`.
 
     Args:
         now: the later of this machine's clock and the time in the entry's id, in milliseconds
             since 1970. An event that is more than a day later is refused.
         tenant: refuse events of other tenants; None accepts all.
+        keep: facets that are not kept are not read.
 
     Raises:
         BadEvent: the event can never be written.
     """
-    return normalise(wire.decode(fields), now, tenant)
+    return normalise(wire.decode(fields), now, tenant, keep)
 
 
-def from_values(values: Mapping[str, Any], now: int) -> Event:
+def from_values(values: Mapping[str, Any], now: int, keep: Keep = NOTHING) -> Event:
     """Return the event of a mapping with the fields of form (a); raises as `decode`."""
-    return normalise(wire.from_values(values), now)
+    return normalise(wire.from_values(values), now, None, keep)
 
 
-def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> Event:
+def normalise(
+    event: PostParsedEventV1, now: int, tenant: str | None = None, keep: Keep = NOTHING
+) -> Event:
     """Return the meaning of `event`; arguments and errors are those of `decode`."""
     if event.schema_version != "v1":
         raise wire.unknown_version(event.schema_version)
@@ -138,7 +169,10 @@ def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> 
         event.content_hash,
         event.text,
     )
-    post: Post = _new(Post, (base | digest(values), *values))
+    # Without an album the digest is that of a graph that was written before there were albums.
+    album = event.grouped_id
+    tie = digest(values if album is None else (*values, album))
+    post: Post = _new(Post, (base | tie, *values, album))
     return Event(
         address,
         event.tenant_id,
@@ -146,6 +180,8 @@ def normalise(event: PostParsedEventV1, now: int, tenant: str | None = None) -> 
         _forward(event, address, account, base),
         _reply(event, address, account, base),
         _author(event, address[0], base),
+        _links(event, address[0], base) if keep.links else None,
+        _media(event, base) if keep.media else None,
     )
 
 
@@ -172,7 +208,7 @@ def digest(values: tuple[Any, ...]) -> int:
     return int.from_bytes(blake2b(_encode(values), digest_size=3).digest()) >> 3
 
 
-_NO_FORWARD, _NO_REPLY = digest((None,) * 5), digest((None,) * 3)
+_NO_FORWARD, _NO_REPLY, _NO_ENDS = digest((None,) * 5), digest((None,) * 3), digest(())
 
 
 def _forward(
@@ -280,6 +316,40 @@ def _author_of(
 
 # Few authors write most posts.
 _cached_author = lru_cache(maxsize=1024)(_author_of)
+
+
+def _links(event: PostParsedEventV1, chat: int, base: int) -> Links | None:
+    urls = event.urls
+    if urls is UNSET:
+        return None
+    if not urls:
+        return Links(base | _NO_ENDS, (), 0)
+    name = links.public_name(event.telegram_post_url)
+    own = None if name is None else (name, chat)
+    targets: dict[Address | str, str] = {}
+    for url in urls:
+        target = links.target(url, own)
+        if target is not None:
+            targets.setdefault(target, url)
+    texts = [to if isinstance(to, str) else f"{to[0]}:{to[1]}" for to in targets]
+    first = tuple(islice(targets.items(), MOST_ENDS))
+    return Links(base | digest(tuple(sorted(texts))), first, len(targets))
+
+
+def _media(event: PostParsedEventV1, base: int) -> Media | None:
+    given = event.media_sha256_list
+    if given is UNSET:
+        return None
+    hashes = dict.fromkeys(each.strip().lower() for each in given or ())
+    for each in hashes:
+        if not _sha256(each):
+            raise BadEvent(
+                "wrong_type", f"media_sha256_list has {shown(each)}, expected 64 digits in hex"
+            )
+    return Media(base | digest(tuple(sorted(hashes))), tuple(islice(hashes, MOST_ENDS)))
+
+
+_sha256 = re.compile("[0-9a-f]{64}").fullmatch
 
 
 def _message_id(event: PostParsedEventV1) -> int:

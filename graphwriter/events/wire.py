@@ -40,9 +40,9 @@ AnyPeer = Annotated[
 class PostParsedEventV1(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One parsed Telegram post, as producers publish it.
 
-    A facet (forward, reply, author) without any field changes nothing; a facet whose fields are all
-    null clears what an earlier event set. Times are RFC 3339 text or seconds since 1970, chat ids
-    marked or bare, `tg_channel_id` always marked.
+    A facet (forward, reply, author, links, media) without any field changes nothing; a facet whose
+    fields are all null clears what an earlier event set. Times are RFC 3339 text or seconds since
+    1970, chat ids marked or bare, `tg_channel_id` always marked.
     """
 
     schema_version: str
@@ -62,7 +62,9 @@ class PostParsedEventV1(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trace_id: str | None = None
     user_id: str | Int | None = None
     text: str | None = None
-    urls: list[str] | None = None
+    urls: Annotated[
+        list[str] | UnsetType | None, Meta(description="all URLs of the post, in their order")
+    ] = UNSET
     posted_at: Time | None = None
     content_hash: str | None = None
     link_count: Int | None = None
@@ -72,7 +74,12 @@ class PostParsedEventV1(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     views_count: Int | None = None
     forwards_count: Int | None = None
     reactions_count: Int | None = None
-    media_sha256_list: list[str] | None = None
+    media_sha256_list: Annotated[
+        list[str] | UnsetType | None, Meta(description="SHA-256 of each of its files, in hex")
+    ] = UNSET
+    grouped_id: Annotated[Int | None, Meta(description="the album that the post is a part of")] = (
+        None
+    )
 
     forward_from_peer_id: AnyPeer | UnsetType | None = UNSET
     forward_from_chat_id: Int | UnsetType | None = UNSET
@@ -182,7 +189,7 @@ _TEXTS = """schema_version idempotency_key tenant_id channel_id post_id trace_id
 _OTHERS = {
     _int: """tg_channel_id telegram_message_id tg_message_id account_id link_count views_count
         forwards_count reactions_count forward_from_chat_id forward_from_message_id
-        reply_to_message_id reply_to_chat_id thread_id""",
+        reply_to_message_id reply_to_chat_id thread_id grouped_id""",
     _bool: "has_media is_edited",
     _list: "urls media_sha256_list",
     _text: "occurred_at posted_at forward_date forward_from_peer_id author_peer_id",

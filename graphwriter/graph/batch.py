@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from graphwriter.events import Address, Endpoint, Event, day
+from graphwriter.events import Address, Endpoint, Event, Links, day
+from graphwriter.keep import NOTHING, Keep
 
 Labels = dict[Endpoint, tuple[int, str | None]]  # version and name; -1 while nameless
 MICROS = 1_000_000
@@ -24,7 +25,7 @@ POST = (
     *("version", "post_id", "channel_id", "tenant_id", "posted_seconds", "posted_nanoseconds"),
     *("views_count", "forwards_count", "reactions_count", "has_media", "is_edited"),
     *("telegram_post_url", "content_hash", "text"),
-)
+)  # and "grouped_id", where albums are kept
 FORWARD = (
     *("message", "version", "source", "target"),
     *("seconds", "nanoseconds", "message_id", "name"),
@@ -32,6 +33,10 @@ FORWARD = (
 REPLY = ("message", "version", "target", "thread_id")
 AUTHORED = ("message", "version", "author", "signature")
 NO_LINK = ("message", "version")
+# `messages` and `urls` are lists of [target, URL as the event has it]; without targets the row ends
+# after the count.
+LINKS = ("message", "version", "count", "messages", "urls")
+MEDIA = ("message", "version", "files")
 LABEL = ("id", "type", "name", "name_day")  # of a source or an author; the newest name and its day
 
 _MESSAGE, _VERSION, _POST_ID = map(POST.index, ("message", "version", "post_id"))
@@ -74,6 +79,10 @@ class Batch(NamedTuple):
     no_forwards: list[Row]  # NO_LINK
     no_replies: list[Row]
     no_authors: list[Row]
+    urls: list[str]  # keys of :Link
+    files: list[str]  # keys of :Media
+    links: list[Row]  # LINKS
+    media: list[Row]  # MEDIA
 
     def parameter(self) -> Parameter:
         """Return the batch as the one parameter of its statement."""
@@ -94,9 +103,12 @@ class Batch(NamedTuple):
         return self._replace(posts=[[*row[:_VERSION], 0, *nothing] for row in self.posts])
 
 
-def fold(events: Iterable[Event], with_text: bool = False) -> Batch:
-    """Return the rows that write `events`, in any order and any number: the newest wins."""
-    return _rows(newest(events), with_text)
+def fold(events: Iterable[Event], keep: Keep = NOTHING) -> Batch:
+    """Return the rows that write `events`, in any order and any number: the newest wins.
+
+    `keep` is what they were decoded with.
+    """
+    return _rows(newest(events), keep)
 
 
 def newest(events: Iterable[Event]) -> dict[Address, Event]:
@@ -115,13 +127,21 @@ def _newer(held: Any, facet: Any) -> Any:
     return facet if held is None or (facet is not None and facet.version > held.version) else held
 
 
-def _rows(events: dict[Address, Event], with_text: bool) -> Batch:
+def _rows(events: dict[Address, Event], keep: Keep) -> Batch:
     targets, source_names, author_names = _ends(events.values())
+    linked = [end for event in events.values() if event.links for end, _ in event.links.targets]
+    targets.update(end for end in linked if not isinstance(end, str))
     messages = sorted(targets.union(events))
     position: dict[Address | None, int]
     position = {address: at for at, address in enumerate(messages)}
     sources, source_position = _sorted(source_names)
     authors, author_position = _sorted(author_names)
+    urls = sorted({end for end in linked if isinstance(end, str)})
+    files = sorted({one for event in events.values() if event.media for one in event.media.hashes})
+    url_position = {url: at for at, url in enumerate(urls)}
+    file_position = {key: at for at, key in enumerate(files)}
+    link_rows: list[Row] = []
+    media: list[Row] = []
     posts: list[Row] = []
     forwards: list[Row] = []
     replies: list[Row] = []
@@ -133,7 +153,7 @@ def _rows(events: dict[Address, Event], with_text: bool) -> Batch:
         event = events.get(address)
         if event is None:
             continue  # only a target
-        _, _, post, forward, reply, author = event
+        _, _, post, forward, reply, author, links, files_of = event
         forward_version = reply_version = author_version = None
         if forward is not None:
             forward_version, source, target, date, message_id, name = forward
@@ -154,11 +174,29 @@ def _rows(events: dict[Address, Event], with_text: bool) -> Batch:
                 no_authors.append([at, author_version])
             else:
                 authored.append([at, author_version, author_position[endpoint], signature])
+        if links is not None:
+            link_rows.append(_link_row(at, links, position, url_position))
+        if files_of is not None:
+            media.append([at, files_of.version, [file_position[one] for one in files_of.hashes]])
         versions = forward_version, reply_version, author_version
-        text = post.text if with_text else None
-        posts.append([at, *versions, *post[:4], *_seconds(post.posted_at), *post[5:-1], text])
-    links = forwards, replies, authored, no_forwards, no_replies, no_authors
-    return Batch(messages, sources, authors, posts, *links)
+        text = post.text if keep.text else None
+        row = [at, *versions, *post[:4], *_seconds(post.posted_at), *post[5:-2], text]
+        if keep.albums:
+            row.append(post.grouped_id)
+        posts.append(row)
+    rows = forwards, replies, authored, no_forwards, no_replies, no_authors
+    return Batch(messages, sources, authors, posts, *rows, urls, files, link_rows, media)
+
+
+def _link_row(
+    at: int, links: Links, messages: dict[Address | None, int], urls: dict[str, int]
+) -> Row:
+    """Return the row of a post's links, see LINKS."""
+    if not links.targets:
+        return [at, links.version, links.total]
+    to_messages = [[messages[to], url] for to, url in links.targets if not isinstance(to, str)]
+    to_urls = [[urls[to], url] for to, url in links.targets if isinstance(to, str)]
+    return [at, links.version, links.total, to_messages, to_urls]
 
 
 def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels]:
@@ -166,7 +204,7 @@ def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels]:
     messages: set[Address] = set()
     sources: Labels = {}
     authors: Labels = {}
-    for _, _, _, forward, reply, author in events:
+    for _, _, _, forward, reply, author, *_ in events:
         if forward is not None:
             if forward.target is not None:
                 messages.add(forward.target)

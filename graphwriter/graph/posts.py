@@ -13,17 +13,20 @@ class PostState(NamedTuple):
     """A post in the graph. Links are lists, since a damaged graph may have too many.
 
     The end of a link is None if it is a node with an unexpected label. `post` has the values of
-    `events.Post` after the version; `versions` are those of the four facets.
+    `events.Post` after the version; `versions` are in the order of `events.Event`.
     """
 
     is_post: bool
-    versions: tuple[Any, Any, Any, Any]  # integers or None, unless somebody changed them
+    versions: tuple[Any, ...]  # of the six facets: integers or None, unless somebody changed them
     post: tuple[Any, ...]
     # date in microseconds, message id, name
     sources: Sequence[tuple[Endpoint | None, Any, Any, Any]]
     targets: Sequence[Address | None]
     replies: Sequence[tuple[Address | None, Any]]  # thread id
     authors: Sequence[tuple[Endpoint | None, Any]]  # signature
+    links: Sequence[tuple[Address | str | None, Any]]  # URL as the event has it
+    links_count: Any
+    media: Sequence[str | None]
 
 
 def read(
@@ -44,8 +47,10 @@ def read(
             [_end(end) for end in targets],
             [(_end(end), thread) for end, thread in replies],
             [(_end(end), signature) for end, signature in authors],
+            [(end if isinstance(end, str) else _end(end), url) for end, url in links],
+            *rest,
         )
-        for key, is_post, versions, values, sources, targets, replies, authors in rows
+        for key, is_post, versions, values, sources, targets, replies, authors, links, *rest in rows
     }
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any, LiteralString, NamedTuple
 
 from graphwriter.events import day
-from graphwriter.graph import posts
+from graphwriter.graph import posts, schema
 from graphwriter.graph.client import Graph, statement
+from graphwriter.keep import Keep
 
 PAGE_SIZE = 2000  # nodes that one transaction reads
 _FIRST = -(2**63)
@@ -20,7 +21,10 @@ SCANS: tuple[tuple[LiteralString, LiteralString, dict[str, Any]], ...] = (
     ("Message", "scan_messages", {"channel": _FIRST, "message": _FIRST}),
     ("ForwardSource", "scan_sources", {"id": "", "type": ""}),
     ("Author", "scan_authors", {"id": "", "type": ""}),
+    ("Link", "scan_links", {"key": ""}),
+    ("Media", "scan_media", {"key": ""}),
 )
+_CONSTRAINT = {"Link": "graphwriter_link", "Media": "graphwriter_media"}
 _Row = list[Any]  # the two parts of a key, the facet or "", and more; see scan_*.cypher
 
 
@@ -53,7 +57,10 @@ def scan(graph: Graph, latest: int, share: float = 1.0, repair: bool = False) ->
     all but one of equal links, links of placeholders, and impossible versions. Raises as
     `Graph.read` and `Graph.write`.
     """
+    missing = set(schema.missing(graph, Keep(links=True, media=True)))
     for label, name, start in SCANS:
+        if _CONSTRAINT.get(label) in missing:
+            continue  # the label may be another service's
         text, at = statement(name), start
         limits = {"size": PAGE_SIZE, "latest": latest, "day": day(latest)}
         while True:

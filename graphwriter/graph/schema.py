@@ -8,6 +8,7 @@ from graphwriter.errors import ConfigError
 from graphwriter.graph import info
 from graphwriter.graph.client import Graph, statement
 from graphwriter.graph.failures import Refused
+from graphwriter.keep import NOTHING, Keep
 
 # Uniqueness constraints only: Community has no node keys. (label, properties) by name. Labels
 # cannot be parameters, so the statements about one constraint are built here.
@@ -16,7 +17,12 @@ CONSTRAINTS: dict[str, tuple[LiteralString, tuple[LiteralString, ...]]] = {
     "graphwriter_post_id": ("Post", ("post_id",)),
     "graphwriter_source": ("ForwardSource", ("source_id", "source_type")),
     "graphwriter_author": ("Author", ("author_id", "author_type")),
+    "graphwriter_link": ("Link", ("url",)),
+    "graphwriter_media": ("Media", ("sha256",)),
 }
+# Those that only workers with this setting need: other services may use these labels.
+_OPTIONAL = {"graphwriter_link": "links", "graphwriter_media": "media"}
+ALBUM = "graphwriter_album"  # an index: the parts of an album
 
 # Indexes that only questions use, so that they cost nothing until somebody wants them. They are
 # looked for by these names.
@@ -27,7 +33,12 @@ READING: dict[str, LiteralString] = {
 FULLTEXT = "graphwriter_text"
 
 
-def missing(graph: Graph) -> list[str]:
+def needed(keep: Keep) -> list[str]:
+    """Return the names of the constraints for what the graph keeps."""
+    return [name for name in CONSTRAINTS if getattr(keep, _OPTIONAL.get(name, ""), True)]
+
+
+def missing(graph: Graph, keep: Keep = NOTHING) -> list[str]:
     """Return the names of the missing constraints; existing ones may have other names."""
     existing = {
         (row["labelsOrTypes"][0], tuple(sorted(row["properties"])))
@@ -36,16 +47,18 @@ def missing(graph: Graph) -> list[str]:
     }
     return [
         name
-        for name, (label, properties) in CONSTRAINTS.items()
-        if (label, tuple(sorted(properties))) not in existing
+        for name in needed(keep)
+        if (CONSTRAINTS[name][0], tuple(sorted(CONSTRAINTS[name][1]))) not in existing
     ]
 
 
 _UNIQUE = ("UNIQUENESS", "NODE_PROPERTY_UNIQUENESS", "NODE_KEY")
 
 
-def apply(graph: Graph) -> list[str]:
-    """Create the constraints that are missing, and return their names.
+def apply(graph: Graph, keep: Keep = NOTHING) -> list[str]:
+    """Create the constraints that are missing, and the index of albums if they are kept.
+
+    Returns the names of what was created.
 
     Idempotent, and safe to call from any number of workers at the same time.
 
@@ -54,7 +67,7 @@ def apply(graph: Graph) -> list[str]:
             a name blocks the constraint, and the message has the statement that drops it.
         Unavailable: Neo4j does not answer.
     """
-    created = missing(graph)
+    created = missing(graph, keep)
     for name in created:
         label, properties = CONSTRAINTS[name]
         keys = ", ".join(f"n.{key}" for key in properties)
@@ -66,15 +79,20 @@ def apply(graph: Graph) -> list[str]:
             raise _blocked(graph, name, error.message) from None
     # No need to wait: a constraint exists when its index is populated. Waiting would be a
     # transaction, and another worker's constraint waits for transactions to end.
-    for name in missing(graph) if created else ():
+    for name in missing(graph, keep) if created else ():
         raise _blocked(graph, name, "something else has this name")
+    if keep.albums and ALBUM not in reading(graph):
+        graph.run(
+            f"CREATE INDEX {ALBUM} IF NOT EXISTS FOR (p:Post) ON (p.tg_channel_id, p.grouped_id)"
+        )
+        created.append(ALBUM)
     return created
 
 
 def reading(graph: Graph) -> set[str]:
     """Return the names of the existing indexes for questions."""
     names = {row["name"] for row in graph.read(statement("indexes"))}
-    return names & {*READING, FULLTEXT}
+    return names & {*READING, FULLTEXT, ALBUM}
 
 
 def has(graph: Graph, name: str) -> bool:

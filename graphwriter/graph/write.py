@@ -9,6 +9,7 @@ from graphwriter.errors import TooBig, Unavailable
 from graphwriter.events import Event
 from graphwriter.graph import Graph, Refused, Taken
 from graphwriter.graph.batch import Batch, fold
+from graphwriter.keep import Keep
 
 T = TypeVar("T")  # an entry or a row that an event was decoded from
 Pairs = Sequence[tuple[T, Event]]
@@ -18,7 +19,7 @@ def write_halving(
     graph: Graph,
     pairs: Pairs[T],
     batch: Batch,
-    with_text: bool,
+    keep: Keep,
     *,
     rewrite: bool = False,
     trying: Callable[[], None] = lambda: None,
@@ -51,5 +52,5 @@ def write_halving(
         yield pairs, changed
         return
     for rest in filter(None, rests):
-        again = fold((event for _, event in rest), with_text)
-        yield from write_halving(graph, rest, again, with_text, rewrite=rewrite, trying=trying)
+        again = fold((event for _, event in rest), keep)
+        yield from write_halving(graph, rest, again, keep, rewrite=rewrite, trying=trying)

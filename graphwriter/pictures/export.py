@@ -19,6 +19,8 @@ _KINDS = {
     "FORWARDED_FROM_POST": "forwards",
     "REPLIES_TO": "replies",
     "AUTHOR_OF": "author",
+    "LINKS_TO": "links",
+    "HAS_MEDIA": "media",
 }
 
 

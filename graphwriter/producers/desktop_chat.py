@@ -68,7 +68,14 @@ _Media = Raw | UnsetType
 
 
 class _Part(msgspec.Struct):
+    type: str | None = None
     text: str = ""
+    href: str | None = None
+
+    @property
+    def url(self) -> str | None:
+        """The URL, in the text or behind it."""
+        return {"link": self.text, "text_link": self.href}.get(self.type or "")
 
 
 class _Block(msgspec.Struct):
@@ -213,6 +220,7 @@ class Chat:
             **identity(tenant, *self._address(message.id), occurred, self._account),
             "posted_at": times.iso(posted),
             "text": _text(message),
+            "urls": _urls(message),
             "has_media": _has_media(message),
             "is_edited": edited is not None,
             "reactions_count": (
@@ -362,11 +370,23 @@ def _has_media(message: Message) -> bool:
 
 def _text(message: Message) -> str:
     text = _joined(message.text)
-    if not text and message.rich_message is not UNSET:
-        with suppress(msgspec.MsgspecError, RecursionError):
-            blocks = msgspec.json.decode(message.rich_message, type=_Rich).blocks
-            text = "\n".join(filter(None, (_joined(block.text) for block in blocks)))
+    if not text:
+        text = "\n".join(filter(None, (_joined(block.text) for block in _blocks(message))))
     return text
+
+
+def _urls(message: Message) -> list[str]:
+    texts = (message.text, *(block.text for block in _blocks(message)))
+    parts = (part for text in texts if not isinstance(text, str) for part in text)
+    return [part.url for part in parts if not isinstance(part, str) and part.url]
+
+
+def _blocks(message: Message) -> list[_Block]:
+    if message.rich_message is UNSET:
+        return []
+    with suppress(msgspec.MsgspecError, RecursionError):
+        return msgspec.json.decode(message.rich_message, type=_Rich).blocks
+    return []
 
 
 def _joined(text: str | list[str | _Part]) -> str:

@@ -15,12 +15,13 @@ from graphwriter.queries.chats import (
     authors,
     channels,
     coforward,
+    links,
     related,
     sources,
     wanted,
     wanted_channels,
 )
-from graphwriter.queries.context import context
+from graphwriter.queries.context import context, same
 from graphwriter.queries.posts import comments, spread, thread
 from graphwriter.queries.search import search
 
@@ -33,7 +34,9 @@ __all__ = [
     "context",
     "find",
     "find_chat",
+    "links",
     "related",
+    "same",
     "search",
     "sources",
     "spread",

@@ -86,7 +86,8 @@ class Origin(msgspec.Struct, kw_only=True):
 class Context(msgspec.Struct, kw_only=True):
     """One post and what is around it. `left_out`: how many items of a kind are not shown.
 
-    `ancestors` go from the nearest to the root. `same` are posts with the same content.
+    `ancestors` go from the nearest to the root. `same` are posts with the same content. `links` are
+    the URLs in the post, `album` the other parts of its album, where those are kept.
     """
 
     post: Item
@@ -97,7 +98,48 @@ class Context(msgspec.Struct, kw_only=True):
     comments: list[Reply] = []
     forwards: list[Forward] = []
     same: list[Item] = []
+    links: list[str] = []
+    album: list[Item] = []
     left_out: dict[str, int] = {}
+    truncated: bool = False
+
+
+class Shared(Item, kw_only=True):
+    """A post that shares something with another: `by` has "content", "media" or "link", `links` the
+    URLs in common as the other has them; `lag` is the seconds between the two posts, below zero if
+    this one was first.
+    """
+
+    by: list[str]
+    links: list[str] = []
+    lag: float | None = None
+
+
+class Same(msgspec.Struct, kw_only=True):
+    """Posts with the same content, files or links as a post, those first that came first."""
+
+    post: Item
+    same: list[Shared]
+    truncated: bool = False
+
+
+class Linked(msgspec.Struct, kw_only=True):
+    """What posts link to: a page, or a message with its `address`. `reach` is the views of the
+    posts together, `first` the time of the first.
+    """
+
+    url: str | None
+    address: str | None
+    channels: int
+    posts: int
+    reach: int
+    first: str | None
+
+
+class Links(msgspec.Struct, kw_only=True):
+    """What posts link to, those first that most chats link to."""
+
+    links: list[Linked]
     truncated: bool = False
 
 
@@ -149,7 +191,7 @@ class Channel(msgspec.Struct, kw_only=True):
 
 
 class ChannelLink(msgspec.Struct, kw_only=True):
-    """How many posts of `source` forward from `target`, reply to it, and link to it."""
+    """How often posts of `source` forward from `target`, reply to it, and link to it."""
 
     source: int
     target: int

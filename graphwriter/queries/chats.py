@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, LiteralString
 
+from graphwriter.events import times
 from graphwriter.events.telegram import Peer, unmarked
 from graphwriter.graph import Graph
 from graphwriter.graph.client import statement
@@ -25,6 +26,8 @@ from graphwriter.queries.answers import (
     Coforward,
     CountedChannel,
     Frequent,
+    Linked,
+    Links,
     Pair,
     Related,
     Sources,
@@ -75,7 +78,7 @@ def channels(
     users: bool = False,
     limit: int | None = None,
 ) -> Channels:
-    """Return who forwards from whom and replies to whom, from chat to chat.
+    """Return who forwards from whom, replies to whom and links to whom, from chat to chat.
 
     A forward counts for the chat of its source; if the source is no chat, or not known, for the
     chat of the source post.
@@ -90,6 +93,17 @@ def channels(
     within = span(since, until)
     posts, copied, received = Counter[int](), Counter[int](), Counter[int]()
     links: dict[Chats, ChannelLink] = {}
+
+    def add(chat: int, target: int | None, kind: str, number: int) -> None:
+        if (
+            target is None
+            or (target == chat and not loops)
+            or (max(chat, target) > 0 and not users)
+        ):
+            return
+        link = links.setdefault((chat, target), ChannelLink(source=chat, target=target))
+        setattr(link, kind, getattr(link, kind) + number)
+
     for chat, origin, answered, forwards, number in graph.stream(
         statement("ask/channels"), **within
     ):
@@ -97,14 +111,15 @@ def channels(
             continue
         posts[chat] += number
         copied[chat] += number if forwards else 0
-        for kind, target in (("forwards", origin), ("replies", answered)):
-            if target is None or (target == chat and not loops) or (target > 0 and not users):
-                continue
-            link = links.setdefault((chat, target), ChannelLink(source=chat, target=target))
-            setattr(link, kind, getattr(link, kind) + number)
+        add(chat, origin, "forwards", number)
+        add(chat, answered, "replies", number)
         if origin is not None and origin != chat:
             received[origin] += number
-    edges = sorted(links.values(), key=lambda e: (-e.forwards - e.replies, e.source, e.target))
+    for chat, target, number in graph.stream(statement("ask/channel_links"), **within):
+        add(chat, target, "links", number)
+    edges = sorted(
+        links.values(), key=lambda e: (-e.forwards - e.replies - e.links, e.source, e.target)
+    )
     cut = limit is not None and len(edges) > limit
     edges = edges[:limit]
     ids = {chat for edge in edges for chat in (edge.source, edge.target)}
@@ -171,6 +186,36 @@ def coforward(
     return Coforward(
         pairs=[Pair(a=a, b=b, originals=-number) for number, (a, b) in found[:limit]], truncated=cut
     )
+
+
+def links(
+    graph: Graph,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    least: int = 1,
+    limit: int | None = LIMIT,
+) -> Links:
+    """Return what posts link to, those first that most chats link to, then by reach.
+
+    Args:
+        least: chats that link to it.
+        since, until: as `channels`.
+    """
+    most = NO_LIMIT if limit is None else limit + 1
+    rows = list(graph.stream(statement("ask/links"), **span(since, until), min=least, most=most))
+    found = [
+        Linked(
+            url=url if chat is None else Address(chat, message).link,
+            address=None if chat is None else str(Address(chat, message)),
+            channels=chats,
+            posts=posts,
+            reach=reach,
+            first=None if first is None else times.iso(first),
+        )
+        for url, chat, message, chats, posts, reach, first in rows[:limit]
+    ]
+    return Links(links=found, truncated=limit is not None and len(rows) > limit)
 
 
 def sources(graph: Graph, *, least: int = 1, limit: int | None = LIMIT) -> Sources:

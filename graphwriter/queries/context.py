@@ -13,13 +13,14 @@ from graphwriter.graph import Graph, schema
 from graphwriter.graph.client import bounded, statement
 from graphwriter.queries import posts
 from graphwriter.queries.address import Address
-from graphwriter.queries.answers import Context, Item, Origin, Reply, Writer
+from graphwriter.queries.answers import Context, Item, Origin, Reply, Same, Shared, Writer
 
 LIMIT = 50  # items of one kind
 DEPTH = 100  # links
+PARTS = 100  # of an album; Telegram's have ten at most
 MOST = 2**31 - 1  # where there is no limit
 TOKEN = 4  # characters of a token, roughly
-KINDS = ("ancestors", "replies", "comments", "forwards", "same")
+KINDS = ("ancestors", "album", "replies", "comments", "forwards", "same")
 
 
 def context(
@@ -35,8 +36,8 @@ def context(
 
     Args:
         budget: tokens, roughly, of the answer as JSON. The post comes first, then its ancestors,
-            the nearest first, then one item of each other kind after the other. The same graph and
-            budget give the same answer.
+            the nearest first, then the other parts of its album, then one item of each other kind
+            after the other. The same graph and budget give the same answer.
         limit: items of each kind.
         depth: replies to replies, and ancestors.
 
@@ -52,9 +53,12 @@ def context(
     )
     if not rows:
         raise posts.missing(address)
-    *origin, replied, forwarded, content, above, more_copies, copies, forwards, posted = rows[0]
+    *origin, replied, forwarded, content, above, more_copies, copies, forwards, posted = rows[0][
+        :-2
+    ]
+    album, links = rows[0][-2:]
     post = Item(address=str(address))
-    found = Context(post=post, origin=_origin(origin))
+    found = Context(post=post, origin=_origin(origin), links=sorted(links))
     chain, further = posts.chain_of(address, above)
     found.ancestors = [
         Reply(
@@ -70,11 +74,13 @@ def context(
     found.comments, more = posts.below(graph, roots, limit, depth)
     found.forwards = posts.forwards_of(posted, forwards)
     found.same, more_same = _same(graph, content, where, limit)
+    found.album = _album(graph, album, address)
     source = [found.origin.post] if found.origin and found.origin.post else []
-    posts.fill(graph, [post, *source, *found.ancestors, *found.forwards, *found.same])
+    posts.fill(graph, [post, *source, *found.ancestors, *found.forwards, *found.same, *found.album])
     found.author, post.author = post.author, None
     left = {
         "ancestors": len(chain) - 1 - len(found.ancestors),
+        "album": 0,
         "replies": max(replied - sum(one.depth == 1 for one in found.replies), int(cut)),
         "comments": int(more or more_copies),
         "forwards": forwarded - len(found.forwards),
@@ -87,6 +93,49 @@ def context(
     found.left_out = {kind: number for kind, number in left.items() if number > 0}
     found.truncated = bool(found.left_out)
     return found
+
+
+def same(graph: Graph, address: Address, *, limit: int | None = posts.LIMIT) -> Same:
+    """Return posts that share the content, a file or the target of a link with a post.
+
+    The content needs the index of `schema apply --read`; files and links are there where they are
+    kept. At most `limit` posts for each of the three.
+
+    Raises:
+        NotFound: the message is not in the graph.
+    """
+    where = {"chat": address.chat, "message": address.message}
+    most = posts.NO_LIMIT if limit is None else limit + 1
+    rows = graph.rows(statement("ask/shared"), **where, most=most)
+    if not rows:
+        raise posts.missing(address)
+    posted, content, files, targets = rows[0]
+    alike: list[list[Any]] = []
+    if content is not None and schema.has(graph, "graphwriter_content"):
+        alike = graph.rows(statement("ask/same"), hash=content, **where, most=most)
+    found: dict[Address, Shared] = {}
+    for kind, shared in (("content", alike), ("media", files), ("link", targets)):
+        for chat, message, when, *what in shared[:limit]:
+            one = found.setdefault(
+                Address(chat, message),
+                Shared(
+                    address=str(Address(chat, message)),
+                    by=[],
+                    lag=None if None in (posted, when) else (when - posted) / 1_000_000,
+                ),
+            )
+            if kind not in one.by:
+                one.by.append(kind)
+            if kind == "link":
+                one.links = sorted({*one.links, *what})
+    post = Item(address=str(address))
+    ordered = sorted(
+        found.items(), key=lambda pair: (pair[1].lag is None, pair[1].lag or 0, pair[0])
+    )
+    cut = limit is not None and any(len(rows) > limit for rows in (alike, files, targets))
+    answer = Same(post=post, same=[one for _, one in ordered], truncated=cut)
+    posts.fill(graph, [post, *answer.same])
+    return answer
 
 
 def _origin(row: list[Any]) -> Origin | None:
@@ -108,8 +157,17 @@ def _same(
         return [], 0
     most = posts.NO_LIMIT if limit is None else limit + 1
     rows = graph.rows(statement("ask/same"), hash=content, **where, most=most)
-    same = [Item(address=str(Address(*row))) for row in sorted(rows)]
+    same = [Item(address=str(Address(*row[:2]))) for row in sorted(rows, key=lambda row: row[:2])]
     return same[:limit], int(limit is not None and len(same) > limit)
+
+
+def _album(graph: Graph, album: int | None, address: Address) -> list[Item]:
+    """Return the other parts of the album, where there is an index of albums."""
+    if album is None or not schema.has(graph, schema.ALBUM):
+        return []
+    rows = graph.rows(statement("ask/album"), chat=address.chat, album=album, most=PARTS)
+    parts = [Address(*row) for row in rows]
+    return [Item(address=str(part)) for part in parts if part != address]
 
 
 def _fit(found: Context, characters: int, left: dict[str, int]) -> None:
@@ -133,10 +191,12 @@ def _fit(found: Context, characters: int, left: dict[str, int]) -> None:
 
 
 def _in_turn(kinds: dict[str, list[Item]]) -> Iterator[tuple[str, Item]]:
-    """Yield the ancestors, then one item of each other kind after the other."""
+    """Yield the ancestors, the album, then one item of each other kind after the other."""
     for item in kinds["ancestors"]:
         yield "ancestors", item
-    others = KINDS[1:]
+    for item in kinds["album"]:
+        yield "album", item
+    others = KINDS[2:]
     for row in zip_longest(*(kinds[kind] for kind in others)):
         for kind, item in zip(others, row, strict=True):
             if item is not None:

@@ -23,6 +23,7 @@ from graphwriter.graph import Graph, Refused, duplicates, info, posts, schema
 from graphwriter.graph.batch import fold, newest
 from graphwriter.graph.scan import ScanPage, scan
 from graphwriter.graph.write import write_halving
+from graphwriter.keep import NOTHING, Keep
 from graphwriter.verify import compare
 from graphwriter.verify.compare import Comparison, Difference, place
 from graphwriter.verify.sources import Item, Source
@@ -91,7 +92,7 @@ class Audit:
     Args:
         repair: repair the differences.
         share: of posts and nodes that are checked, chosen at random for every audit.
-        text: the graph keeps texts.
+        keep: what the graph keeps of posts; the sources decode with the same.
         examples: how many are kept of each kind.
     """
 
@@ -101,18 +102,19 @@ class Audit:
         *,
         repair: bool = False,
         share: float = 1.0,
-        text: bool = False,
+        keep: Keep = NOTHING,
         examples: int = 10,
     ) -> None:
         self.report = AuditReport(share=share)
-        self._graph, self._repair, self._text = graph, repair, text
+        self._graph, self._repair, self._keep = graph, repair, keep
         self._examples = examples
         self._salt = os.urandom(8)
         self._newest = 0  # highest version of the source
 
     def constraints(self) -> None:
         """Check for missing constraints and for duplicates that they would have prevented."""
-        missing = schema.missing(self._graph)
+        keep = self._keep
+        missing = schema.missing(self._graph, keep)
         for name in missing:
             number = duplicates.count(self._graph, name)
             left = duplicates.merge(self._graph, name) if self._repair and number else number
@@ -122,10 +124,10 @@ class Audit:
         still_missing = missing
         if self._repair and missing:
             try:
-                schema.apply(self._graph)
+                schema.apply(self._graph, keep)
             except ConfigError as error:
                 self._note(Difference(CONSTRAINT, "not repaired", str(error)))
-            still_missing = schema.missing(self._graph)
+            still_missing = schema.missing(self._graph, keep)
         for name in missing:
             label, properties = schema.CONSTRAINTS[name]
             detail = f"on :{label}({', '.join(properties)}): `graphwriter schema apply` creates it"
@@ -213,12 +215,12 @@ class Audit:
 
     def _comparisons(self, source: Source, items: list[Item]) -> dict[Address, Comparison]:
         expected = newest(map(_event, items))
-        held = posts.read(self._graph, expected, self._text) if expected else {}
+        held = posts.read(self._graph, expected, self._keep.text) if expected else {}
         times = (event.post.version | 2**21 - 1 for event in expected.values())  # any facet's
         self._newest = max(self._newest, max(times, default=0))
         latest, exact = self._latest, source.exact
         return {
-            address: compare.compare(event, held.get(address), latest, exact=exact, text=self._text)
+            address: compare.compare(event, held.get(address), latest, exact=exact, keep=self._keep)
             for address, event in expected.items()
         }
 
@@ -243,8 +245,8 @@ class Audit:
     def _write(self, items: list[Item]) -> None:
         """Write events over equal or impossible versions; note those that are refused."""
         pairs = [(item, _event(item)) for item in items]
-        batch = fold((event for _, event in pairs), self._text)
-        for group, outcome in write_halving(self._graph, pairs, batch, self._text, rewrite=True):
+        batch = fold((event for _, event in pairs), self._keep)
+        for group, outcome in write_halving(self._graph, pairs, batch, self._keep, rewrite=True):
             if isinstance(outcome, Refused):
                 for item, _ in group:
                     self._note(Difference("not repaired", item.place, str(outcome)))

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from graphwriter.events import Address, Author, Event, Forward, Post, Reply, times
+from graphwriter.events import Address, Author, Event, Forward, Links, Media, Post, Reply, times
 from graphwriter.events.wire import shown
 from graphwriter.graph.posts import PostState
+from graphwriter.keep import NOTHING, Keep
 
 MISSING_POST = "missing_post"
 MISSING_LINK = "missing_link"
@@ -23,7 +24,7 @@ REGRESSION = "version_regression"
 IMPOSSIBLE = "impossible_version"
 UNSAID = "unsaid_link"
 
-_FACETS = ("post", "forward", "reply", "author")
+_FACETS = ("post", "forward", "reply", "author", "links", "media")
 
 
 class Difference(NamedTuple):
@@ -43,7 +44,7 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    event: Event, held: PostState | None, latest: int, *, exact: bool, text: bool = False
+    event: Event, held: PostState | None, latest: int, *, exact: bool, keep: Keep = NOTHING
 ) -> Comparison:
     """Return the differences between `event`, the newest of the source, and the graph.
 
@@ -53,7 +54,7 @@ def compare(
         exact: the source has the events that were written. Otherwise it has rows with their own
             time: a lower version is then no difference if the values are equal, and a value that a
             row does not have is not compared.
-        text: the graph keeps texts.
+        keep: what the graph keeps of posts; `event` was decoded with it.
     """
     where = place(event.address)
     if held is None or not held.is_post:
@@ -66,7 +67,7 @@ def compare(
             if _is_unsaid(name, version, held):
                 found.append(Difference(UNSAID, where, unsaid(name)))
             continue
-        differing = _differences(facet, held, text, exact)
+        differing = _differences(facet, held, keep, exact)
         wrong = [Difference(kind, where, detail) for kind, detail in differing]
         why = impossible(name, version, max(latest, facet.version))
         if why is not None:
@@ -118,18 +119,21 @@ def _is_unsaid(name: str, version: Any, held: PostState) -> bool:
         "forward": [*held.sources, *held.targets],
         "reply": held.replies,
         "author": held.authors,
+        "links": held.links,
+        "media": held.media,
     }
     return known and version is None and bool(links[name])
 
 
-def _differences(facet: Any, held: PostState, text: bool, exact: bool) -> Iterator[tuple[str, str]]:
+def _differences(facet: Any, held: PostState, keep: Keep, exact: bool) -> Iterator[tuple[str, str]]:
     link: tuple[Any, ...]
     match facet:
         case Post():
-            names = facet._fields[1:] if text else facet._fields[1:-1]
-            wanted_values = facet[1 : len(names) + 1]
-            held_values = held.post[: len(names)]
-            for name, wanted, found in zip(names, wanted_values, held_values, strict=True):
+            kept = {"text": keep.text, "grouped_id": keep.albums}
+            rows = zip(facet._fields[1:], facet[1:], held.post, strict=True)
+            for name, wanted, found in rows:
+                if not kept.get(name, True):
+                    continue
                 if not _same(wanted, found) and (exact or wanted is not None):
                     yield (
                         WRONG_VALUE,
@@ -147,6 +151,12 @@ def _differences(facet: Any, held: PostState, text: bool, exact: bool) -> Iterat
         case Author():
             link = (facet.author, facet.signature)
             yield from _links("AUTHOR_OF", link, facet.author, held.authors)
+        case Links():
+            if not _same(facet.total, held.links_count):
+                yield WRONG_VALUE, f"links_count is {held.links_count}, not {facet.total}"
+            yield from _sets("LINKS_TO", facet.targets, held.links)
+        case Media():
+            yield from _sets("HAS_MEDIA", facet.hashes, held.media)
 
 
 # What identifies a link: its other end, then its properties.
@@ -177,6 +187,18 @@ def _links(kind: str, link: Any, end: Any, found: Sequence[Any]) -> Iterator[tup
             yield MISSING_LINK, f"{kind} {_value('end', end)} is missing"
     for existing in extra:
         yield EXTRA_LINK, f"{kind} {_value('end', existing[0])} is one too many"
+
+
+def _sets(kind: str, wanted: Sequence[Any], found: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    """Compare the links of a facet that may have many: each is its end, or its end and its URL."""
+    extra = list(found)
+    for link in wanted:
+        if link in extra:
+            extra.remove(link)
+        else:
+            yield MISSING_LINK, f"{kind} {shown(link)} is missing"
+    for link in extra:
+        yield EXTRA_LINK, f"{kind} {shown(link)} is one too many"
 
 
 def _same(one: Any, other: Any) -> bool:

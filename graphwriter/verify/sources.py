@@ -11,6 +11,7 @@ from graphwriter import events
 from graphwriter.database import Database
 from graphwriter.errors import BadEvent
 from graphwriter.events import Event
+from graphwriter.keep import NOTHING, Keep
 from graphwriter.producers import lines
 from graphwriter.stream import DeadLetters
 from graphwriter.stream.client import Client
@@ -48,8 +49,16 @@ class StreamSource(Source):
 
     exact = True
 
-    def __init__(self, client: Client, name: str, group: str, tenant: str | None = None) -> None:
-        self._client, self._name, self._group, self._tenant = client, name, group, tenant
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        group: str,
+        tenant: str | None = None,
+        keep: Keep = NOTHING,
+    ) -> None:
+        self._client, self._name, self._group = client, name, group
+        self._tenant, self._keep = tenant, keep
         self._letters = DeadLetters(client, name, group)
         self._dead: set[str] = set()  # source ids of decodable events; they are few
         self._read: str | None = None
@@ -58,7 +67,7 @@ class StreamSource(Source):
         """Yield the entries, oldest first, up to the last one at the start."""
         for entry, in_flight in retained(self._client, self._name, self._group):
             clock = max(_now(), entry.time)
-            event = _decoded(entry.fields, clock, self._tenant)
+            event = _decoded(entry.fields, clock, self._tenant, self._keep)
             yield Item(entry.id.decode(), event, in_flight)
 
     def dead(self, places: set[str]) -> set[str]:
@@ -78,13 +87,14 @@ class FileSource(Source):
 
     exact = True
 
-    def __init__(self, path: str, tenant: str | None = None) -> None:
-        self._path, self._tenant = path, tenant
+    def __init__(self, path: str, tenant: str | None = None, keep: Keep = NOTHING) -> None:
+        self._path, self._tenant, self._keep = path, tenant, keep
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the lines; raises ConfigError with the line at which the file cannot be read."""
         for number, line in lines.checked(self._path):
-            yield Item(f"line {number}", _decoded({b"data": line}, _now(), self._tenant))
+            event = _decoded({b"data": line}, _now(), self._tenant, self._keep)
+            yield Item(f"line {number}", event)
 
 
 class PostsSource(Source):
@@ -92,8 +102,10 @@ class PostsSource(Source):
 
     exact = False
 
-    def __init__(self, posts: Iterable[dict[str, Any]], rejected: list[Item]) -> None:
-        self._posts, self._rejected = posts, rejected
+    def __init__(
+        self, posts: Iterable[dict[str, Any]], rejected: list[Item], keep: Keep = NOTHING
+    ) -> None:
+        self._posts, self._rejected, self._keep = posts, rejected, keep
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the posts, and values that cannot be read as soon as they are found."""
@@ -101,7 +113,7 @@ class PostsSource(Source):
             yield from self._take_rejected()
             place = f"post {values['tg_channel_id']}/{values['telegram_message_id']}"
             try:
-                yield Item(place, events.from_values(values, _now()))
+                yield Item(place, events.from_values(values, _now(), self._keep))
             except BadEvent as error:
                 yield Item(place, error)
         yield from self._take_rejected()
@@ -116,13 +128,13 @@ class DatabaseSource(Source):
 
     exact = False
 
-    def __init__(self, database: Database, tenant: str | None = None) -> None:
-        self._database, self._tenant = database, tenant
+    def __init__(self, database: Database, tenant: str | None = None, keep: Keep = NOTHING) -> None:
+        self._database, self._tenant, self._keep = database, tenant, keep
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the selected posts, in the order of their keys."""
         for row in self._database.posts():
-            event = row.error or _decoded({b"data": row.data}, _now(), self._tenant)
+            event = row.error or _decoded({b"data": row.data}, _now(), self._tenant, self._keep)
             yield Item(f"post {row.id}", event)
 
 
@@ -131,6 +143,7 @@ def export(
     path: str,
     tenant: str,
     account: int | None = None,
+    keep: Keep = NOTHING,
 ) -> PostsSource:
     """Return the posts of an export or a dump; `read` is the `events` function of its importer."""
     rejected: list[Item] = []
@@ -140,12 +153,14 @@ def export(
         account=account,
         rejected=lambda place, error: rejected.append(Item(place, error)),
     )
-    return PostsSource(posts, rejected)
+    return PostsSource(posts, rejected, keep)
 
 
-def _decoded(fields: dict[bytes, bytes], clock: int, tenant: str | None) -> Event | BadEvent:
+def _decoded(
+    fields: dict[bytes, bytes], clock: int, tenant: str | None, keep: Keep
+) -> Event | BadEvent:
     try:
-        return events.decode(fields, clock, tenant)
+        return events.decode(fields, clock, tenant, keep)
     except BadEvent as error:
         return error
 

@@ -12,6 +12,7 @@ from graphwriter import events
 from graphwriter.errors import BadEvent
 from graphwriter.events import Event
 from graphwriter.graph.batch import Batch, fold
+from graphwriter.keep import NOTHING, Keep
 from graphwriter.stream import Entry, Stream
 from graphwriter.stream.consumer import SUSPECT
 from graphwriter.worker.counts import Counts
@@ -37,7 +38,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    entries: Sequence[Entry], tenant: str | None, with_text: bool, *, alone: bool = False
+    entries: Sequence[Entry], tenant: str | None, keep: Keep, *, alone: bool = False
 ) -> Prepared:
     """Decode and fold `entries`; asks no server and raises nothing.
 
@@ -55,11 +56,11 @@ def prepare(
     for entry in entries:
         try:
             now = max(clock, entry.time) if behind else clock
-            pairs.append((entry, events.decode(entry.fields, now, tenant)))
+            pairs.append((entry, events.decode(entry.fields, now, tenant, keep)))
         except BadEvent as error:
             # A new one: the old one's traceback keeps this frame, and the whole batch, alive.
             bad.append((entry, BadEvent(error.reason, error.message)))
-    batch = fold((event for _, event in pairs), with_text)
+    batch = fold((event for _, event in pairs), keep)
     return Prepared(entries, pairs, batch, bad, (), trimmed)
 
 
@@ -79,12 +80,12 @@ class Intake:
         batch_size: int = 1000,
         claim_idle: float = 180.0,
         tenant: str | None = None,
-        text: bool = False,
+        keep: Keep = NOTHING,
     ) -> None:
         self.ahead: ReadAhead[Prepared] = ReadAhead()
         self._stream, self._counts = stream, counts
         self._batch_size, self._claim_idle = batch_size, claim_idle
-        self._tenant, self._text = tenant, text
+        self._tenant, self._keep = tenant, keep
         self._own_first = True  # entries delivered to us before, maybe not finished
         self._cursor = b"0-0"  # of the sweep for entries of dead consumers
         self._next_sweep = 0.0
@@ -115,10 +116,10 @@ class Intake:
 
     def prepare_alone(self, entry: Entry) -> Prepared:
         """Decode an entry that `take` left undecoded as a suspect."""
-        return prepare([entry], self._tenant, self._text, alone=True)
+        return prepare([entry], self._tenant, self._keep, alone=True)
 
     def _prepare(self, entries: Sequence[Entry]) -> Prepared:
-        return prepare(entries, self._tenant, self._text)
+        return prepare(entries, self._tenant, self._keep)
 
     def _read(self) -> Prepared:
         return self._prepare(self._stream.read(self._batch_size))

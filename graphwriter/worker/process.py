@@ -125,7 +125,7 @@ def _writer(
         claim_idle=config.claim_idle,
         tries=config.tries,
         tenant=config.tenant,
-        text=config.text,
+        keep=config.keep,
         limit=Limit(config.dead_share, config.dead_least, config.dead_window),
         progress=progress,
         parent=parent,

@@ -18,6 +18,7 @@ from graphwriter.errors import BadEvent, ConfigError, DeadLetterLimit, TooBig, U
 from graphwriter.graph import Graph, Refused, schema
 from graphwriter.graph.batch import fold
 from graphwriter.graph.write import write_halving
+from graphwriter.keep import NOTHING, Keep
 from graphwriter.stream import DeadLetters, Entry, Stream
 from graphwriter.stream.deadletters import Limit
 from graphwriter.worker.counts import EVENTS, LATENCY, SECONDS, Counts
@@ -47,7 +48,7 @@ class Writer:
         claim_idle: float = 180.0,
         tries: int = 3,
         tenant: str | None = None,
-        text: bool = False,
+        keep: Keep = NOTHING,
         limit: Limit | None = None,
         progress: Callable[[str], None] = lambda _doing: None,
         parent: int | None = None,
@@ -57,11 +58,11 @@ class Writer:
         self.error: str | None = None  # why it waits, while it waits
         self.intake = Intake(
             stream, self.counts,
-            batch_size=batch_size, claim_idle=claim_idle, tenant=tenant, text=text,
+            batch_size=batch_size, claim_idle=claim_idle, tenant=tenant, keep=keep,
         )  # fmt: skip
         self._dead = DeadLetters(stream.client, stream.name, stream.group, stream.consumer)
         self._limit = limit or Limit()
-        self._tries, self._text = tries, text
+        self._tries, self._keep = tries, keep
         self._progress, self._parent = progress, parent
         self._stopping = False
         self._ready = False  # both servers have answered since the last failure
@@ -130,7 +131,7 @@ class Writer:
         if not prepared.pairs:
             return
         for pairs, outcome in write_halving(
-            self.graph, prepared.pairs, prepared.batch, self._text,
+            self.graph, prepared.pairs, prepared.batch, self._keep,
             trying=lambda: self._progress("writing"),
         ):  # fmt: skip
             if isinstance(outcome, Refused):
@@ -185,7 +186,7 @@ class Writer:
         self._progress("waiting" if self.error else "starting")
         try:
             self.graph.check(writes=True)
-            schema.apply(self.graph)
+            schema.apply(self.graph, self._keep)
             # A fresh server plans the statement for seconds: hold no entries meanwhile.
             self.graph.write(fold(()))
         except (TooBig, Refused) as error:

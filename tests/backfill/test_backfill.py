@@ -46,6 +46,7 @@ def environ(pool_environ: dict[str, str], postgres_url: str, tmp_path: Path) -> 
         "XDG_STATE_HOME": str(tmp_path / "state"),
         "GRAPH_WRITER_WORKERS": "1",
         "GRAPH_WRITER_BATCH_SIZE": "50",
+        "GRAPH_WRITER_ENRICH": "links,media,albums",
     }
 
 
@@ -72,7 +73,7 @@ def work(environ: dict[str, str], until_stopped: threading.Event | None = None) 
     config = load(environ)
     stream = Stream(config.redis_url, STREAM, GROUP, "me", block=0.05)
     with connect(config) as graph:
-        writer = Writer(stream, graph)
+        writer = Writer(stream, graph, keep=config.keep)
         writer.run_once()
         while writer.run_once() or (until_stopped and not until_stopped.is_set()):
             pass
@@ -82,7 +83,7 @@ def work(environ: dict[str, str], until_stopped: threading.Event | None = None) 
 
 def expected(made: list[Row], *more: Fields) -> dict[str, Any]:
     """The graph that the reference model makes of these rows, and of more events."""
-    reference = model()
+    reference = model(rich=True)
     for fields in [*map(event, made), *more]:
         assert reference.apply(fields) is None
     return reference.graph()
@@ -516,7 +517,7 @@ def test_the_library_writes_the_given_posts(
     monkeypatch.delenv("DATABASE_URL", raising=False)
     user = environ.get("NEO4J_USER"), environ.get("NEO4J_PASSWORD")
     with Neo4jClient(environ["NEO4J_URI"], *user) as client:
-        writer = GraphWriter(client, redis_client)
+        writer = GraphWriter(client, redis_client, enrich=("links", "media", "albums"))
         with pytest.raises(ConfigError, match="DATABASE_URL"):
             writer.process_batch_from_postgres([])
         monkeypatch.setenv("DATABASE_URL", environ["DATABASE_URL"])

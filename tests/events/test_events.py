@@ -19,6 +19,7 @@ from support.strategies import Event, events, form_a, form_b, refused
 from graphwriter.errors import BadEvent
 from graphwriter.events import decode as decode_at
 from graphwriter.events import from_values, telegram, wire
+from graphwriter.keep import NOTHING
 from graphwriter.stream import Entry
 from graphwriter.worker.intake import prepare
 
@@ -169,7 +170,7 @@ def test_a_refused_entry_keeps_nothing_of_its_batch_alive() -> None:
     gc.collect()
     gc.disable()
     try:
-        assert len(prepare(entries, None, with_text=False).bad) == 3
+        assert len(prepare(entries, None, NOTHING).bad) == 3
         assert gc.collect() < 50
     finally:
         gc.enable()

@@ -198,7 +198,7 @@ def _state(on: Field) -> str:
 
 def _verify(on: Field, ledger: Ledger) -> None:
     """Hold stream, dead letters and graph against the model of what the stream holds."""
-    model = Model(time.time, digest)
+    model = Model(time.time, digest, rich=True)
     with on.client() as client:
         entries: Any = client.xrange(STREAM)
         refused = {key for key, fields in entries if model.apply(fields, key.decode())}

@@ -25,6 +25,7 @@ from support.cases import CASES  # noqa: E402
 
 from graphwriter import events  # noqa: E402
 from graphwriter.errors import BadEvent, GraphwriterError  # noqa: E402
+from graphwriter.keep import EVERYTHING  # noqa: E402
 from graphwriter.producers import desktop, lines  # noqa: E402
 from graphwriter.producers.demo import demo  # noqa: E402
 from graphwriter.producers.demo.entries import form_a  # noqa: E402
@@ -117,7 +118,7 @@ def _bytes(value: Any) -> bytes:
 def decode(fields: dict[bytes, bytes]) -> None:
     """Decode as a worker does; what is taken has to fold, too."""
     try:
-        events.decode(fields, NOW)
+        events.decode(fields, NOW, None, EVERYTHING)
     except BadEvent as error:
         refusal = error
     else:

@@ -70,6 +70,7 @@ class Field:
             "NEO4J_URI": self.to_neo4j.url,
             "GRAPH_WRITER_RUN_DIR": str(self.folder / "run"),
             "GRAPH_WRITER_EXPORTER": "false",
+            "GRAPH_WRITER_ENRICH": "links,media,albums",
             "PYTHONPATH": str(HOOKS),
             "CLOCK_OFFSET": str(self.clock),
         }

@@ -31,9 +31,11 @@ from support.product import digest
 from support.proxy import Proxy
 
 from graphwriter.graph import Graph, schema
+from graphwriter.keep import EVERYTHING
 from graphwriter.stream import DeadLetters, Stream, info
 from graphwriter.worker.writer import Writer
 
+RICH = EVERYTHING._replace(text=False)
 LINKS = ("neo4j", "valkey")
 MOST = 60  # pieces of a run; more would mean that the worker does not come to rest
 
@@ -61,12 +63,12 @@ class Links:
         """An empty graph, and four entries: a post, one that moves its link, a reply, a poison."""
         self.driver.execute_query("MATCH (n) DETACH DELETE n")
         self.client.flushdb()
-        self.model = Model(time.time, digest)
+        self.model = Model(time.time, digest, rich=True)
         later = {"occurred_at": "2024-06-01T00:00:00Z"}
-        first = BASE | {"reply_to_message_id": 3, "author_name": "Ann"}
+        first = BASE | {"reply_to_message_id": 3, "author_name": "Ann", "urls": ["a.example"]}
         for values in (
             first,
-            first | later | {"reply_to_message_id": 4},
+            first | later | {"reply_to_message_id": 4, "urls": ["t.me/c/5/6"]},
             _other(8),
             {"no": "event"},
         ):
@@ -106,7 +108,7 @@ def links(
     """Links to the run's servers."""
     made = Links(neo4j_server, redis_client, graph_empty, proxy)
     with Graph(neo4j_server.uri, *(neo4j_server.auth or (None, None))) as graph:
-        schema.apply(graph)
+        schema.apply(graph, EVERYTHING)
     yield made
     made.past.close()
     gc.collect()  # what the driver left, before another test is blamed for it
@@ -117,7 +119,7 @@ def writing(links: Links) -> Iterator[None]:
     """A writer in a thread, until the end of the block."""
     graph = Graph(links.neo4j.url, *(links.server.auth or (None, None)), timeout=5, retry=5)
     stream = Stream(links.valkey.url, STREAM, GROUP, "me", block=0.05)
-    writer = Writer(stream, graph)
+    writer = Writer(stream, graph, keep=RICH)
     thread = threading.Thread(target=writer.run, daemon=True)
     thread.start()
     try:

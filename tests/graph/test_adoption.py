@@ -18,6 +18,7 @@ from graphwriter import Neo4jClient
 from graphwriter.errors import ConfigError, Unavailable
 from graphwriter.graph import Graph, Taken, schema
 from graphwriter.graph.batch import fold
+from graphwriter.keep import NOTHING
 
 
 def make(graph: Graph, query: LiteralString) -> None:
@@ -149,7 +150,7 @@ def test_schema_adopt_takes_over_what_carries_an_address(graph: Graph) -> None:
 
 def test_constraints_are_made_once_by_eight_workers_at_a_time(graph: Graph) -> None:
     """Applying is safe at once and again, also beside a constraint of another name."""
-    for name in schema.CONSTRAINTS:
+    for name in schema.needed(NOTHING):
         graph.run(f"DROP CONSTRAINT {name} IF EXISTS")
     make(graph, "CREATE CONSTRAINT theirs FOR (p:Post) REQUIRE p.post_id IS UNIQUE")
     try:
@@ -166,7 +167,7 @@ def test_constraints_are_made_once_by_four_processes_at_a_time(
     graph: Graph, neo4j_server: Server
 ) -> None:
     """Each a command of its own; none fails, and nothing is left to do."""
-    for name in schema.CONSTRAINTS:
+    for name in schema.needed(NOTHING):
         graph.run(f"DROP CONSTRAINT {name}")
     user = dict(zip(("NEO4J_USER", "NEO4J_PASSWORD"), neo4j_server.auth or (), strict=False))
     applying = [

@@ -18,27 +18,29 @@ from support.strategies import worlds
 from graphwriter.events import Event
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import Batch, fold
+from graphwriter.keep import EVERYTHING, NOTHING, Keep
 
 EXAMPLES = 150
 WORKERS = 4
+RICH = EVERYTHING._replace(text=False)
 
 
 @pytest.fixture(scope="module")
 def graphs(neo4j_server: Server) -> Iterator[Sequence[Graph]]:
     """A connection for each worker."""
     made = [Graph(neo4j_server.uri, *(neo4j_server.auth or (None, None))) for _ in range(WORKERS)]
-    schema.apply(made[0])
+    schema.apply(made[0], EVERYTHING)
     yield made
     for graph in made:
         graph.close()
 
 
-def write(graphs: Sequence[Graph], events: list[Event], chance: random.Random) -> None:
+def write(graphs: Sequence[Graph], events: list[Event], chance: random.Random, keep: Keep) -> None:
     """Cut `events` into batches, and let some workers write them all at once."""
     batches = []
     while events:
         size = chance.choice((1, 2, 5, 25))
-        batches.append(fold(events[:size]))
+        batches.append(fold(events[:size], keep))
         events = events[size:]
     workers = chance.choice((1, 2, WORKERS))
     failed: list[BaseException] = []
@@ -62,22 +64,26 @@ def write(graphs: Sequence[Graph], events: list[Event], chance: random.Random) -
         raise failed[0]
 
 
-@given(worlds(), st.randoms(use_true_random=False))
+@given(worlds(), st.randoms(use_true_random=False), st.sampled_from((NOTHING, RICH)))
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_order_repetition_and_split_gives_the_models_graph(
-    graphs: Sequence[Graph], graph_empty: neo4j.Driver, world: list[Fields], chance: random.Random
+    graphs: Sequence[Graph],
+    graph_empty: neo4j.Driver,
+    world: list[Fields],
+    chance: random.Random,
+    keep: Keep,
 ) -> None:
     """Edits, moved and cleared links, unspoken facets, ties, duplicates, many workers."""
     graph_empty.execute_query("MATCH (n) DETACH DELETE n")
-    expected = model()
+    expected = model(rich=keep.links)
     for entry in world:
         assert expected.apply(entry) is None
-    events = [decode(entry) for entry in world]
+    events = [decode(entry, keep) for entry in world]
     events += chance.choices(events, k=len(events) // 2)
     chance.shuffle(events)
-    write(graphs, events, chance)
+    write(graphs, events, chance, keep)
     assert_same(expected.graph(), read_graph(graph_empty))

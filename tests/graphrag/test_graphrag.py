@@ -33,6 +33,7 @@ from graphwriter.graphrag import (
     AddressRetriever,
     WordsRetriever,
 )
+from graphwriter.keep import Keep
 
 SIZE = 16
 
@@ -56,7 +57,7 @@ def driver(unindexed: Graph, neo4j_server: Server) -> Iterator[neo4j.Driver]:
         values(12, text="weather in May"),
     ]
     graph = unindexed
-    graph.write(fold([events.from_values(one, 2**50) for one in told], with_text=True))
+    graph.write(fold([events.from_values(one, 2**50) for one in told], Keep(text=True)))
     schema.apply_fulltext(graph, "standard-no-stop-words")
     with neo4j.GraphDatabase.driver(neo4j_server.uri, auth=neo4j_server.auth) as own:
         create_vector_index(own, "posts", "Post", "embedding", SIZE, "cosine")

@@ -28,6 +28,7 @@ from support.waits import until
 from graphwriter import events, queries
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
+from graphwriter.keep import Keep
 from graphwriter.mcp import tools
 from graphwriter.queries.address import Address
 
@@ -50,7 +51,7 @@ def talk(unindexed: Graph) -> Graph:
         values(2, tg_channel_id=GROUP, post_id="comment", reply_to_message_id=1, text="c"),
     ]  # fmt: skip
     graph = unindexed
-    graph.write(fold([events.from_values(one, 2**50) for one in told], with_text=True))
+    graph.write(fold([events.from_values(one, 2**50) for one in told], Keep(text=True)))
     schema.apply_fulltext(graph, "standard-no-stop-words")
     graph.run("CALL db.awaitIndexes(60)")
     graph.run("CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()")

@@ -720,3 +720,17 @@ def test_no_damage_gives_an_unnamed_error(
         except BadEvent as error:
             assert error.reason in ("self_link", "occurred_at", "wrong_type")  # noqa: PT017
     assert "\n" not in str(read.error)
+
+
+def test_urls_are_those_in_the_text_and_behind_words(export: Any) -> None:
+    text = [
+        "see ",
+        {"type": "link", "text": "https://a.example/x"},
+        {"type": "bold", "text": "b.example"},
+        {"type": "text_link", "text": "here", "href": "https://t.me/c/5/1"},
+        {"type": "text_link", "text": "nowhere"},
+    ]
+    assert one(export, post(1, text=text))["urls"] == ["https://a.example/x", "https://t.me/c/5/1"]
+    assert one(export, post(1, text="https://a.example"))["urls"] == []
+    rich = {"blocks": [{"text": [{"type": "link", "text": "c.example"}]}]}
+    assert one(export, post(1, text="", rich_message=rich))["urls"] == ["c.example"]

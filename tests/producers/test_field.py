@@ -17,6 +17,7 @@ from graphwriter.errors import BadEvent, ConfigError
 from graphwriter.events.telegram import chat_of_account
 from graphwriter.graph import Graph
 from graphwriter.graph.batch import fold
+from graphwriter.keep import Keep
 from graphwriter.producers import desktop
 from graphwriter.producers.telethon import dump
 
@@ -41,7 +42,7 @@ def imported(graph: Graph) -> Import:
             errors.append(error.message)
 
         found = [events.from_values(e, LATE) for e in read(path, rejected=rejected, **options)]
-        graph.write(fold(found, with_text=True))
+        graph.write(fold(found, Keep(text=True)))
         return errors
 
     return write

@@ -503,3 +503,30 @@ def test_a_typed_event_is_one_too() -> None:
     assert wire_events.decode({b"data": msgspec.json.encode(typed)}, LATE) == wire_events.decode(
         form_a(event), LATE
     )
+
+
+def test_urls_are_those_in_the_text_behind_words_and_of_the_preview() -> None:
+    """Offsets count units of UTF-16, of which an emoji has two."""
+    text = "😀 https://a.example/x and b.example"
+    entities = [
+        types.MessageEntityUrl(offset=3, length=19),
+        types.MessageEntityBold(offset=3, length=19),
+        types.MessageEntityTextUrl(offset=23, length=3, url="https://t.me/c/5/1"),
+        types.MessageEntityUrl(offset=27, length=9),
+    ]
+    preview = types.WebPage(id=1, url="https://c.example", display_url="c.example", hash=0)
+    event = taken(
+        message(message=text, entities=entities, media=types.MessageMediaWebPage(preview))
+    )
+    assert event["urls"] == [
+        "https://a.example/x",
+        "https://t.me/c/5/1",
+        "b.example",
+        "https://c.example",
+    ]
+    assert taken(message())["urls"] == []
+
+
+def test_parts_of_an_album_have_its_id() -> None:
+    assert taken(message(grouped_id=13_000_000_000_000_007))["grouped_id"] == 13_000_000_000_000_007
+    assert taken(message())["grouped_id"] is None

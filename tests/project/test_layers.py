@@ -15,7 +15,7 @@ PACKAGE = ROOT / "graphwriter"
 # itself. docs/design.md draws it.
 LEVELS = (
     ("errors",),
-    ("backoff", "files", "logs", "text", "urls"),
+    ("backoff", "files", "keep", "logs", "text", "urls"),
     ("events", "config", "plan"),
     ("stream", "graph", "database", "embedded"),
     ("producers", "queries", "worker"),
@@ -26,7 +26,15 @@ LEVELS = (
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 DOORS = ("__init__", "__main__")  # above all: they lead to what lies below
 PURE = (
-    *("text", "plan", "events/facets", "events/telegram", "events/times", "events/wire"),
+    *(
+        "text",
+        "plan",
+        "events/facets",
+        "events/links",
+        "events/telegram",
+        "events/times",
+        "events/wire",
+    ),
     *("graph/batch", "verify/compare", "worker/counts"),
 )
 BORDERS = {

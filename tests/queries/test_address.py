@@ -43,13 +43,13 @@ def test_a_name_is_looked_up_in_the_urls_of_posts(graph: Graph, text: str) -> No
     assert parse(text) == Named("news_x", 42)
     with pytest.raises(NotFound, match="news_x"):
         queries.find(graph, text)
-    graph.write(fold([event(7, telegram_post_url="https://t.me/news_x/7")], with_text=False))
+    graph.write(fold([event(7, telegram_post_url="https://t.me/news_x/7")]))
     assert queries.find(graph, text) == HERE
     assert queries.find_chat(graph, "t.me/news_x") == CHANNEL
 
 
 def test_a_post_id_is_found_among_the_posts(graph: Graph) -> None:
-    graph.write(fold([event(42, post_id="0b54-a")], with_text=False))
+    graph.write(fold([event(42, post_id="0b54-a")]))
     assert queries.find(graph, "0b54-a") == HERE
 
 

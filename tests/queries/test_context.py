@@ -13,6 +13,7 @@ from support.graphs import unindexed as unindexed
 from graphwriter import events, queries
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
+from graphwriter.keep import Keep
 from graphwriter.queries.address import Address
 from graphwriter.queries.prose import prose
 from graphwriter.queries.pseudonyms import Pseudonyms
@@ -22,7 +23,7 @@ POST = Address(CHANNEL, 10)
 
 
 def write(graph: Graph, *told: dict[str, Any]) -> None:
-    graph.write(fold([events.from_values(one, 2**50) for one in told], with_text=True))
+    graph.write(fold([events.from_values(one, 2**50) for one in told], Keep(text=True)))
 
 
 def at(chat: int, message: int, **more: Any) -> dict[str, Any]:

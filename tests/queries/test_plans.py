@@ -15,6 +15,7 @@ from support.neo4j import Server
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
 from graphwriter.graph.client import bounded
+from graphwriter.keep import EVERYTHING
 
 FOLDER = resources.files("graphwriter.graph") / "cypher" / "ask"
 NAMES = sorted(
@@ -24,14 +25,16 @@ NAMES = sorted(
 )
 # Questions about the whole graph: they read all of it once, in a window or streamed.
 WHOLE = {
-    "authors", "channels", "coforward", "export_links", "export_nodes", "export_window", "lags",
-    "sources", "wanted", "wanted_channels",
+    "authors", "channel_links", "channels", "coforward", "export_links", "export_nodes",
+    "export_window", "lags",
+    "links", "sources", "wanted", "wanted_channels",
 }  # fmt: skip
 PARAMETERS: dict[str, Any] = {
     "chat": -1001179270258, "message": 42, "roots": [[-1001179270258, 42]], "most": 100,
     "keys": [[-1001179270258, 42]], "post_id": "p", "prefix": "https://t.me/name/", "min": 1,
     "since": "2024-05-01T00:00:00Z", "until": "2024-06-01T00:00:00Z", "words": "word",
     "hash": "7", "limit": 10, "bare": "1179270258", "kind": "channel",
+    "album": 7,
 }  # fmt: skip
 SCANS = {"AllNodesScan", "NodeByLabelScan", "UnionNodeByLabelsScan", "DirectedAllRelationshipsScan",
          "NodeIndexScan", "DirectedRelationshipTypeScan", "CartesianProduct"}  # fmt: skip
@@ -44,7 +47,7 @@ def driver(neo4j_server: Server) -> Any:
     with neo4j.GraphDatabase.driver(neo4j_server.uri, auth=login) as found:
         found.execute_query("MATCH (n) DETACH DELETE n")
         with Graph(neo4j_server.uri, *(login or (None, None))) as filled:
-            schema.apply(filled)
+            schema.apply(filled, EVERYTHING)
             schema.apply_reading(filled)
             schema.apply_fulltext(filled, "standard-no-stop-words")
             told = [
@@ -57,11 +60,14 @@ def driver(neo4j_server: Server) -> Any:
                     posted_at=1_714_557_600 + n,
                     telegram_post_url=f"https://t.me/name/{n}",
                     content_hash=str(n % 500),
+                    urls=[f"https://a.example/{n % 400}", f"t.me/c/5/{n % 300 + 1}"],
+                    media_sha256_list=[f"{n % 900:064x}"],
+                    grouped_id=n // 4,
                 )
                 for n in range(1, 4001)
             ]
             for start in range(0, len(told), 1000):
-                filled.write(fold(told[start : start + 1000], with_text=True))
+                filled.write(fold(told[start : start + 1000], EVERYTHING))
             filled.run("CALL db.awaitIndexes(60)")
             filled.run("CALL db.prepareForReplanning()")  # statistics, which come late else
             yield found

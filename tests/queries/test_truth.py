@@ -11,6 +11,7 @@ from typing import Any
 import neo4j
 import pytest
 from support.brute import Brute
+from support.graphs import drop_reading
 from support.model import Model, read_graph
 from support.neo4j import Server
 from support.paths import DATA
@@ -20,6 +21,7 @@ from support.strategies import form_a
 from graphwriter import queries
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
+from graphwriter.keep import EVERYTHING
 from graphwriter.queries.address import Address
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -57,9 +59,26 @@ def world(seed: int, posts: int = 400) -> list[dict[str, Any]]:
             if chance.random() < 0.7:
                 event["author_peer_id"] = {"user_id": chance.randint(1, 9)}
                 event["author_name"] = "Ann"
+            event |= content(chance)
             events.append(event)
     chance.shuffle(events)
     return events
+
+
+def content(chance: random.Random) -> dict[str, Any]:
+    """Links to messages and pages, files, and a hash of the content."""
+    urls = [
+        f"t.me/c/{chance.choice((1179270258, 1303094780, 3000000001))}/{chance.randint(1, 9)}",
+        f"https://a.example/{chance.randint(1, 9)}",
+        "https://everybody.example",
+    ]
+    return {
+        "urls": chance.sample(urls, chance.choice((0, 0, 1, 2))),
+        "media_sha256_list": [f"{chance.randint(1, 40):064x}"] * chance.choice((0, 1, 2)),
+        "content_hash": chance.choice((None, str(chance.randint(1, 60)))),
+        "views_count": chance.choice((None, chance.randint(1, 1000))),
+        "grouped_id": chance.choice((None, None, 7)),
+    }
 
 
 def forward(origin: int, message: int | None, how: str) -> dict[str, Any]:
@@ -78,12 +97,12 @@ def forward(origin: int, message: int | None, how: str) -> dict[str, Any]:
 
 
 def write(graph: Graph, entries: list[dict[bytes, bytes]]) -> Model:
-    held = model()
+    held = model(rich=True)
     for entry in entries:
         assert held.apply(entry) is None
-    decoded = [decode(entry) for entry in entries]
+    decoded = [decode(entry, EVERYTHING) for entry in entries]
     for start in range(0, len(decoded), 500):
-        graph.write(fold(decoded[start : start + 500], with_text=True))
+        graph.write(fold(decoded[start : start + 500], EVERYTHING))
     return held
 
 
@@ -102,7 +121,9 @@ def both(request: Any, neo4j_server: Server) -> Iterator[tuple[Graph, Brute]]:
     with neo4j.GraphDatabase.driver(neo4j_server.uri, auth=login) as driver:
         driver.execute_query("MATCH (n) DETACH DELETE n")
         with Graph(neo4j_server.uri, *(login or (None, None))) as graph:
-            schema.apply(graph)
+            schema.apply(graph, EVERYTHING)
+            schema.apply_reading(graph)
+            graph.run("CALL db.awaitIndexes(60)")
             entries = (
                 real() if request.param == "real" else [form_a(e) for e in world(request.param)]
             )
@@ -111,6 +132,7 @@ def both(request: Any, neo4j_server: Server) -> Iterator[tuple[Graph, Brute]]:
             found = read_graph(driver)
             assert found["replies"] == expected["replies"]
             yield graph, Brute(expected)
+            drop_reading(graph)
 
 
 Both = tuple[Graph, Brute]
@@ -210,6 +232,33 @@ def test_coforwarding_is_that_of_brute_force(both: Both, window: float, least: i
     graph, brute = both
     found = queries.coforward(graph, window=window, least=least, limit=None)
     assert {(p.a, p.b, p.originals) for p in found.pairs} == brute.coforward(window, least)
+
+
+@pytest.mark.parametrize("least", [1, 3])
+def test_what_posts_link_to_is_that_of_brute_force(both: Both, least: int) -> None:
+    graph, brute = both
+    found = queries.links(graph, least=least, limit=None).links
+    values = [(m.address or m.url, m.channels, m.posts, m.reach) for m in found]
+    assert values == brute.links(least)
+    if len(values) > 1:
+        assert queries.links(graph, least=least, limit=1).truncated
+
+
+def test_posts_that_share_something_are_those_of_brute_force(both: Both) -> None:
+    graph, brute = both
+    for address in every(brute):
+        found = queries.same(graph, address, limit=None)
+        assert {(p.address, *sorted(p.by)): p.lag for p in found.same} == brute.same(address)
+        assert not found.truncated
+        lags = [post.lag for post in found.same if post.lag is not None]
+        assert lags == sorted(lags)
+
+
+def test_the_parts_of_an_album_are_beside_their_post(both: Both) -> None:
+    graph, brute = both
+    for address in every(brute):
+        found = {part.address for part in queries.context(graph, address).album}
+        assert found == brute.album(address)
 
 
 def test_sources_and_authors_are_counted(both: Both) -> None:

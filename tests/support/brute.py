@@ -27,6 +27,8 @@ class Brute:
         self.origin: dict[Address, Address] = graph["forward_posts"]
         self.source = {a: row[0] for a, row in graph["forwards"].items()}
         self.author = {a: row[0] for a, row in graph["authored"].items()}
+        self.targets: dict[Address, dict[Any, str]] = graph["links"]
+        self.files: dict[Address, dict[str, None]] = graph["media"]
 
     def post_id(self, address: Address) -> str | None:
         return self.posts[address]["post_id"] if address in self.posts else None
@@ -138,7 +140,53 @@ class Brute:
             to = self.parent.get(a)
             if to is not None and to[0] != a[0] and (users or to[0] < 0):
                 edges[a[0], to[0], "replies"] += 1
+            for end in self.targets.get(a, ()):
+                if isinstance(end, str) or (end[0] > 0 and not users):
+                    continue
+                if loops or end[0] != a[0]:
+                    edges[a[0], end[0], "links"] += 1
         return {"posts": posts, "edges": edges}
+
+    def links(self, least: int) -> list[tuple[Any, ...]]:
+        """Each target with its chats, posts and views, the most chats first."""
+        posts: dict[Any, list[Address]] = {}
+        for a, ends in self.targets.items():
+            for end in ends:
+                posts.setdefault(end, []).append(a)
+        rows = []
+        for end, found in posts.items():
+            chats = len({chat for chat, _ in found})
+            reach = sum(self.posts[a].get("views_count") or 0 for a in found)
+            key = (end, 0, 0) if isinstance(end, str) else ("\uffff", *end)
+            rows.append(((-chats, -reach, -len(found), *key), end, chats, len(found), reach))
+        return [
+            (end if isinstance(end, str) else text(end), chats, number, reach)
+            for _, end, chats, number, reach in sorted(rows) if chats >= least
+        ]  # fmt: skip
+
+    def same(self, address: Address) -> dict[Any, float | None]:
+        start = self.posted(address)
+        found: dict[Any, float | None] = {}
+        content = self.posts.get(address, {}).get("content_hash")
+        for a, values in self.posts.items():
+            shared = {
+                "content": content is not None and values.get("content_hash") == content,
+                "media": bool({*self.files.get(a, ())} & {*self.files.get(address, ())}),
+                "link": bool({*self.targets.get(a, ())} & {*self.targets.get(address, ())}),
+            }
+            by = sorted(kind for kind, yes in shared.items() if yes)
+            if a != address and by:
+                when = self.posted(a)
+                found[text(a), *by] = (when - start).total_seconds() if when and start else None
+        return found
+
+    def album(self, address: Address) -> set[str | None]:
+        album = self.posts.get(address, {}).get("grouped_id")
+        return {
+            text(a) for a, values in self.posts.items()
+            if album is not None and a != address and a[0] == address[0]
+            and values.get("grouped_id") == album
+        }  # fmt: skip
 
     def coforward(self, window: float, least: int) -> set[tuple[int, int, int]]:
         forwards: dict[Address, list[tuple[int, datetime]]] = {}

@@ -17,12 +17,12 @@ FIELDS = """\
 event text: schema_version idempotency_key trace_id user_id
 event time: occurred_at
 event integer: tg_channel_id telegram_message_id tg_message_id link_count account_id
-event list: urls media_sha256_list
 post text: post_id channel_id tenant_id
 post time: posted_at
 post integer: views_count forwards_count reactions_count
 post boolean: has_media is_edited
 post text: telegram_post_url content_hash text
+post integer: grouped_id
 forward peer: forward_from_peer_id
 forward integer: forward_from_chat_id forward_from_message_id
 forward time: forward_date
@@ -30,9 +30,13 @@ forward text: forward_from_name
 reply integer: reply_to_message_id reply_to_chat_id thread_id
 author peer: author_peer_id
 author text: author_name author_type
+links list: urls
+media list: media_sha256_list
 """
 KIND: dict[str, str] = {}
-REGISTERS: dict[str, list[str]] = {"post": [], "forward": [], "reply": [], "author": []}
+REGISTERS: dict[str, list[str]] = {
+    name: [] for name in ("post", "forward", "reply", "author", "links", "media")
+}
 for _line in FIELDS.splitlines():
     _register, _kind, *_names = _line.replace(":", "").split()
     KIND |= dict.fromkeys(_names, _kind)
@@ -44,14 +48,22 @@ REQUIRED += ["tenant_id", "channel_id", "post_id"]
 TABLES: dict[str, Callable[[], Any]] = {
     "messages": dict, "sources": set, "authors": set,
     "forwards": dict, "forward_posts": dict, "replies": dict, "authored": dict,
+    "urls": set, "files": set, "links": dict, "media": dict,
 }  # fmt: skip
 VERSIONS = ["version", "forward_version", "reply_version", "author_version"]
+VERSIONS += ["links_version", "media_version"]
 ADDRESS = ["tg_channel_id", "telegram_message_id"]
 NODES: dict[str, tuple[str, list[str], list[str]]] = {
     "Message": ("messages", ADDRESS, []),
-    "Message:Post": ("messages", [*ADDRESS, "post_id"], [*REGISTERS["post"], *VERSIONS]),
+    "Message:Post": (
+        "messages",
+        [*ADDRESS, "post_id"],
+        [*REGISTERS["post"], *VERSIONS, "links_count"],
+    ),
     "ForwardSource": ("sources", ["source_type", "source_id"], ["name", "name_day"]),
     "Author": ("authors", ["author_type", "author_id"], ["name", "name_day"]),
+    "Link": ("urls", ["url"], []),
+    "Media": ("files", ["sha256"], []),
 }
 LINKS: dict[str, tuple[str, str, list[str]]] = {
     "FORWARDED_FROM": (
@@ -60,7 +72,10 @@ LINKS: dict[str, tuple[str, str, list[str]]] = {
     "FORWARDED_FROM_POST": ("forward_posts", "Message", []),
     "REPLIES_TO": ("replies", "Message", ["thread_id"]),
     "AUTHOR_OF": ("authored", "Author", ["signature"]),
+    "LINKS_TO": ("links", "", ["url"]),
+    "HAS_MEDIA": ("media", "Media", []),
 }
+MANY = ("links", "media")  # a post may have several of these
 
 CHANNEL, BARE = -1001179270258, 1179270258
 HERE = (CHANNEL, 7)

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING, Any
 
-from support.cases import KIND, LINKS, NODES, REGISTERS, REQUIRED, TABLES
+from support.cases import KIND, LINKS, MANY, NODES, REGISTERS, REQUIRED, TABLES
 
 if TYPE_CHECKING:
     from neo4j import Driver
@@ -196,6 +196,42 @@ def links(post: Address, values: Mapping[str, list[Any]]) -> list[Any]:
     ]
 
 
+TRACKING = re.compile("(utm_[^=]*|fbclid|gclid|yclid)(=|$)", re.IGNORECASE)
+MESSAGE_URL = re.compile(r"https?://(?:www\.)?t\.me/(?:c/([0-9]+)|(\w+))/([0-9]+)")
+
+
+def page(url: str) -> str:
+    """A URL without what does not tell pages apart."""
+    scheme, there, rest = url.strip().partition("://")
+    if not there:
+        scheme, rest = "http", url.strip()
+    place, _, query = rest.partition("#")[0].partition("?")
+    host, slash, path = place.partition("/")
+    host = host.lower().removesuffix({"http": ":80", "https": ":443"}.get(scheme.lower(), "/"))
+    kept = [one for one in query.split("&") if one and not TRACKING.match(one)]
+    whole = f"{scheme.lower()}://{host}{slash}{path}{'?' * bool(kept)}{'&'.join(kept)}"
+    raw = whole.encode()
+    return whole if len(raw) <= 2000 else f"sha256:{sha256(raw).hexdigest()}"
+
+
+def targets(post: Address, urls: list[str] | None, own_url: str | None) -> dict[Any, str]:
+    """What a post links to: addresses and pages, each with the first URL that leads there."""
+    own = MESSAGE_URL.match(page(own_url)) if own_url else None
+    found: dict[Any, str] = {}
+    for url in urls or ():
+        if not url.strip():
+            continue
+        to: Any = page(url)
+        if message := MESSAGE_URL.fullmatch(to.partition("?")[0]):
+            private, name, number = message.groups()
+            if private:
+                to = (marked("channel", int(private)), int(number))
+            elif own and own[2] and own[2].lower() == name.lower():
+                to = (post[0], int(number))
+        found.setdefault(to, url)
+    return found
+
+
 def content_digest(register: str, values: list[Any]) -> int:
     return int(blake2b(f"{register} {values}".encode()).hexdigest(), 16)
 
@@ -203,8 +239,11 @@ def content_digest(register: str, values: list[Any]) -> int:
 class Model:
     """Every post's registers, and the names that events gave to sources and authors."""
 
-    def __init__(self, clock: Clock | None = None, digest: Digest = content_digest) -> None:
-        self.clock, self.digest = clock or time.time, digest
+    def __init__(
+        self, clock: Clock | None = None, digest: Digest = content_digest, *, rich: bool = False
+    ) -> None:
+        """`rich`: links, media and albums are kept."""
+        self.clock, self.digest, self.rich = clock or time.time, digest, rich
         self.posts: dict[Address, dict[str, tuple[tuple[int, int], list[Any]]]] = {}
         self.names: dict[tuple[str, ...], set[str]] = {}
 
@@ -227,6 +266,12 @@ class Model:
         for side, end, name in (("source", source, forward_name), ("author", author, author_name)):
             if end and name and (side == "source" or end[0] in ("user", "signature")):
                 self.names.setdefault((side, *end), set()).add(name)
+        if "links" in values:
+            found = targets(post, values["links"][0], values["post"][9])
+            texts = [to if isinstance(to, str) else f"{to[0]}:{to[1]}" for to in found]
+            values["links"] = [list(found.items())[:32], len(found), sorted(texts)]
+        if "media" in values:
+            values["media"] = [list(dict.fromkeys(h.lower() for h in values["media"][0] or ()))]
         held = self.posts.setdefault(post, {})
         for register, new in values.items():
             version = (occurred_at // 1000, self.digest(register, new))
@@ -243,6 +288,11 @@ class Model:
             source, origin, parent, author = links(post, values)
             given = dict(zip(REGISTERS["post"], values["post"], strict=True))
             given |= {"posted_at": moment(given["posted_at"]), "text": None}
+            if not self.rich:
+                given["grouped_id"] = None
+                values |= {"links": [[], None, []], "media": [[]]}
+            found, number, _ = values.get("links", [[], None, []])
+            given["links_count"] = number
             graph["messages"][post] = {n: value for n, value in given.items() if value is not None}
             if source:
                 *_, message, date, name = values["forward"]
@@ -255,7 +305,14 @@ class Model:
             if author:
                 graph["authored"][post] = (author, values["author"][1])
                 graph["authors"].add(author)
-            for target in filter(None, (origin, parent)):
+            if found:
+                graph["links"][post] = dict(found)
+                graph["urls"] |= {to for to, _ in found if isinstance(to, str)}
+            if files := values.get("media", [[]])[0]:
+                graph["media"][post] = dict.fromkeys(files[:32])
+                graph["files"] |= {*files[:32]}
+            linked = [to for to, _ in found if not isinstance(to, str)]
+            for target in filter(None, (origin, parent, *linked)):
                 graph["messages"].setdefault(target)
         return graph
 
@@ -279,14 +336,18 @@ def read_graph(driver: Driver, database: str = "neo4j") -> Graph:
         table, required, optional = NODES[label]
         assert {*required} <= found.keys() <= {*required, *optional}, f"{labels}: {found}"
         assert all(type(found[n]) is int for n in found if n.endswith("version")), f"{found}"
-        key = (found[required[0]], found[required[1]])
+        key: Any = tuple(found[name] for name in required[:2])
+        key = key[0] if len(key) == 1 else key
         assert key not in graph[table], f"twice: {labels} {key}"
         ends[identity] = (label, key)
-        if table != "messages":
+        if isinstance(key, str):
+            graph[table].add(key)
+        elif table != "messages":
             graph[table].add(key)
             graph["labels"][table[:-1], *key] = found.get("name")
         else:
-            given = {n: native(found[n]) for n in REGISTERS["post"] if n in found and n != "text"}
+            names = [*REGISTERS["post"], "links_count"]
+            given = {n: native(found[n]) for n in names if n in found and n != "text"}
             graph[table][key] = given or None
     query = "MATCH (a)-[r]->(b) RETURN elementId(a), type(r), properties(r), elementId(b)"
     for start, kind, found, end in driver.execute_query(query, database_=database).records:
@@ -296,8 +357,13 @@ def read_graph(driver: Driver, database: str = "neo4j") -> Graph:
         (post_label, address), (other_label, key) = ends[post], ends[other]
         assert found.keys() <= {*names}, f"{kind} of {address}: {found}"
         assert (post_label, label in other_label) == ("Message:Post", True), f"{kind} of {address}"
-        assert address not in graph[table], f"twice: {kind} of {address}"
-        graph[table][address] = (key, *(native(found.get(n)) for n in names)) if names else key
+        if table in MANY:
+            several = graph[table].setdefault(address, {})
+            assert key not in several, f"twice: {kind} of {address} to {key}"
+            several[key] = found.get("url")
+        else:
+            assert address not in graph[table], f"twice: {kind} of {address}"
+            graph[table][address] = (key, *(native(found.get(n)) for n in names)) if names else key
         pointed_to.add(other)
     lonely = [ends[one] for one in ends.keys() - pointed_to if ends[one][0] != "Message:Post"]
     assert not lonely, f"nothing points to {lonely}"

@@ -69,6 +69,9 @@ def rows(count: int, seed: int = 1) -> list[Row]:
             "text": chance.choice((None, "", "Ñandú \\ \" '; \n☃")),
             "views_count": chance.choice((None, 0, 2**63 - 1)),
             "has_media": chance.choice((None, True, False)),
+            "urls": chance.choice((None, [], ["https://a.example/x", f"t.me/c/5/{number + 1}"])),
+            "media_sha256_list": chance.choice((None, [f"{number % 7:064X}"])),
+            "grouped_id": chance.choice((None, None, number // 3)),
         }
         del row["post_id"]
         made.append(row | _forward(chance) | _reply(chance, number) | _author(chance))
@@ -117,7 +120,7 @@ def event(row: Row, *, nulls_clear: bool = False) -> Fields:
         "post_id": str(row["id"]),
         **{name: value for name, value in row.items() if name != "id"},
     }
-    for facet in ("forward", "reply", "author"):
+    for facet in ("forward", "reply", "author", "links", "media"):
         names = REGISTERS[facet]
         if not nulls_clear and all(row.get(name) is None for name in names):
             values = {name: value for name, value in values.items() if name not in names}

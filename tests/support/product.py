@@ -6,6 +6,7 @@ from typing import Any
 
 from graphwriter import events
 from graphwriter.events import Event
+from graphwriter.keep import NOTHING, Keep
 from support.model import Fields, Model, as_bytes
 
 CLOCK = 1_800_000_000  # seconds since 1970: every comparison's own time
@@ -15,15 +16,21 @@ def digest(register: str, values: list[Any]) -> int:
     """The product's tie-break over the model's values; a facet has no empty author_type."""
     if register == "author":
         values = [*values[:2], values[2] or None]
+    if register == "post" and values[-1] is None:
+        values = values[:-1]  # without an album
+    if register == "links":
+        values = values[2]
+    if register == "media":
+        values = sorted(values[0])
     return events.digest(tuple(values))
 
 
-def model() -> Model:
+def model(*, rich: bool = False) -> Model:
     """A model that settles ties as the product does."""
-    return Model(lambda: CLOCK, digest)
+    return Model(lambda: CLOCK, digest, rich=rich)
 
 
-def decode(fields: Fields) -> Event:
+def decode(fields: Fields, keep: Keep = NOTHING) -> Event:
     """What the product makes of an entry; raises BadEvent."""
     raw = {as_bytes(key): as_bytes(value) for key, value in fields.items()}
-    return events.decode(raw, CLOCK * 1000)
+    return events.decode(raw, CLOCK * 1000, None, keep)

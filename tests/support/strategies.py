@@ -35,6 +35,16 @@ MOMENTS = (
     "2024-04-30T23:59:59Z",
 )
 NAMES = ("Ann", "Ñandú: 1", "null")
+# One URL for each target: of two spellings in one millisecond the first one that comes would stay.
+URLS = (
+    "https://t.me/c/1179270258/1",
+    "https://t.me/c/5/1",
+    "https://t.me/Own/2",
+    "HTTPS://Example.ORG:443/A?x=1&utm_source=t#part",
+    "bare.example",
+    " ",
+)
+HASHES = ("ab" * 32, "0C" * 32, "12" * 32)
 TEXT_OR_NULL = st.sampled_from((None, "", "a", "null"))
 COUNT = st.sampled_from((None, 0, 1, 2**63 - 1))
 MOMENT = st.sampled_from((None, *MOMENTS))
@@ -134,10 +144,14 @@ def posts() -> st.SearchStrategy[Event]:
             "reactions_count": COUNT,
             "has_media": st.sampled_from((None, True, False)),
             "is_edited": st.sampled_from((None, True, False)),
-            "telegram_post_url": TEXT_OR_NULL,
+            "telegram_post_url": st.one_of(TEXT_OR_NULL, st.just("https://t.me/own/1")),
+            "grouped_id": st.sampled_from((None, 0, 7)),
             "content_hash": TEXT_OR_NULL,
             "text": TEXT_OR_NULL,
-            "urls": st.sampled_from((None, [], ["https://example.org"])),
+            "urls": st.one_of(st.none(), st.lists(st.sampled_from(URLS), max_size=4)),
+            "media_sha256_list": st.one_of(
+                st.none(), st.lists(st.sampled_from(HASHES), max_size=3)
+            ),
             "trace_id": TEXT_OR_NULL,
             "link_count": COUNT,
             "not_in_the_contract": st.sampled_from((None, [1], "x")),

@@ -21,16 +21,20 @@ from graphwriter import events
 from graphwriter.graph import Graph, scan, schema
 from graphwriter.graph.batch import fold
 from graphwriter.graph.client import statement
+from graphwriter.keep import EVERYTHING
 from graphwriter.verify import audit as audits
 from graphwriter.verify.audit import Audit, AuditReport
 from graphwriter.verify.sources import FileSource, Item, Source
+
+RICH = EVERYTHING._replace(text=False)
+PAGE, FILE = "https://a.example/x", "ab" * 32
 
 
 @pytest.fixture
 def graph(neo4j_server: Server, graph_empty: neo4j.Driver) -> Iterator[Graph]:
     """An empty graph with its constraints; a busy machine takes long to plan the first write."""
     with Graph(neo4j_server.uri, *(neo4j_server.auth or (None, None)), timeout=120) as opened:
-        schema.apply(opened)
+        schema.apply(opened, RICH)
         yield opened
 
 
@@ -50,25 +54,26 @@ WORLD = [
     values(2, 1, reply_to_message_id=77, author_name="Old"),
     values(3, 5, forward_from_peer_id={"channel_id": 8}, forward_from_message_id=4,
         forward_date=1_500_000_000.5, reply_to_message_id=None),
-    values(4, 5, reply_to_message_id=99),
+    values(4, 5, reply_to_message_id=99, urls=[PAGE, "t.me/c/1179270258/1", "t.me/c/5/6"],
+        media_sha256_list=[FILE], grouped_id=3),
     values(5, 5, forward_from_name="Bob"),
 ]  # fmt: skip
 
 
 def written(graph: Graph, world: list[dict[str, Any]]) -> None:
     """Write events as a worker does."""
-    graph.write(fold([events.from_values(one, 2**50) for one in world]))
+    graph.write(fold([events.from_values(one, 2**50, RICH) for one in world], RICH))
 
 
 def stored(path: Path, world: list[dict[str, Any]]) -> FileSource:
     """A file of events, as a source."""
     path.write_text("".join(json.dumps(one) + "\n" for one in world))
-    return FileSource(str(path))
+    return FileSource(str(path), None, RICH)
 
 
 def audited(graph: Graph, source: Source | None, **settings: Any) -> AuditReport:
     """The report of a whole audit."""
-    audit = Audit(graph, **settings)
+    audit = Audit(graph, keep=RICH, **settings)
     audit.constraints()
     if source is not None:
         audit.compare(source)
@@ -87,7 +92,7 @@ def whole(driver: neo4j.Driver, graph: Graph) -> list[Any]:
     versions = rows(
         graph,
         "MATCH (p:Post) RETURN p.post_id, p.version, p.forward_version, p.reply_version, "
-        "p.author_version ORDER BY p.post_id",
+        "p.author_version, p.links_version, p.media_version ORDER BY p.post_id",
     )
     return [read_graph(driver), versions]
 
@@ -100,7 +105,7 @@ BROKEN: list[tuple[str, LiteralString, dict[str, int]]] = [
     ("a reply is gone", "MATCH ({post_id: 'p2'})-[r:REPLIES_TO]->() DELETE r",
         {"missing_link": 1}),
     ("all links are gone", "MATCH (m)-[r]->(n) DELETE r WITH n WHERE NOT n:Post DELETE n",
-        {"missing_link": 7, "orphan": 2}),
+        {"missing_link": 11, "orphan": 2}),
     ("a reply leads elsewhere", """MATCH (p {post_id: 'p2'})-[r:REPLIES_TO]->(), (n {post_id: 'p3'})
         DELETE r CREATE (p)-[:REPLIES_TO {thread_id: 9}]->(n)""", {"wrong_link": 1}),
     ("a thread is another", "MATCH ({post_id: 'p2'})-[r:REPLIES_TO]->() SET r.thread_id = 1",
@@ -116,6 +121,23 @@ BROKEN: list[tuple[str, LiteralString, dict[str, int]]] = [
         {"extra_link": 1, "duplicate_link": 1}),
     ("a link twice", """MATCH (p {post_id: 'p2'})-[:REPLIES_TO]->(n)
         CREATE (p)-[:REPLIES_TO {thread_id: 9}]->(n)""", {"extra_link": 1, "duplicate_link": 1}),
+    ("a link to a page is gone", "MATCH ()-[r:LINKS_TO]->(n:Link) DELETE r, n",
+        {"missing_link": 1}),
+    ("a link to a page is another", """MATCH ()-[r:LINKS_TO]->(:Link) SET r.url = 'x'""",
+        {"missing_link": 1, "extra_link": 1}),
+    ("a link to a page twice", """MATCH (p)-[:LINKS_TO]->(n:Link)
+        CREATE (p)-[:LINKS_TO {url: 'https://a.example/x'}]->(n)""",
+        {"extra_link": 1, "duplicate_link": 1}),
+    ("a file twice, and one that nobody has", """MATCH (p)-[:HAS_MEDIA]->(f), (q {post_id: 'p1'})
+        CREATE (p)-[:HAS_MEDIA]->(f), (q)-[:HAS_MEDIA]->(:Media {sha256: 'cd'})""",
+        {"extra_link": 1, "duplicate_link": 1, "unsaid_link": 1}),
+    ("the number of links is another", "MATCH (p {post_id: 'p4'}) SET p.links_count = 2",
+        {"wrong_value": 1}),
+    ("pages and files without posts", "CREATE (:Link {url: 'x'}), (:Media {sha256: 'x'})",
+        {"orphan": 2}),
+    ("versions of links and media are no integers", """MATCH (p {post_id: 'p4'})
+        SET p.links_version = 'x', p.media_version = 1.5""", {"impossible_version": 2}),
+    ("an album is another", "MATCH (p {post_id: 'p4'}) SET p.grouped_id = 4", {"wrong_value": 1}),
     ("a value is another", "MATCH (p {post_id: 'p3'}) SET p.views_count = 4, p.content_hash = 'x'",
         {"wrong_value": 2}),
     ("a time is no time", "MATCH (p {post_id: 'p3'}) SET p.posted_at = 'yesterday'",
@@ -206,13 +228,13 @@ def test_what_missing_constraints_let_in_is_merged_and_kept_out(
             "c = properties(p), c.telegram_message_id = 33, c.version = p.version + 1"
         )
         report = audited(graph, source)
-        assert kinds(report) == {"constraint": 4, "duplicate_node": 16}
+        assert kinds(report) == {"constraint": 6, "duplicate_node": 19}
         assert not report.compared
         query = report.kinds["duplicate_node"].examples[0].detail.partition(": ")[2]
-        assert len(graph.read(query)) == 7
+        assert len(graph.read(query)) == 8
         report = audited(graph, source, repair=True)
         assert report.left == 0
-        assert schema.missing(graph) == []
+        assert schema.missing(graph, RICH) == []
         found = rows(graph, "MATCH (p:Post {post_id: 'p1'}) RETURN p.mood")
         assert found == [["good"]]
         graph.run("MATCH (p:Post {post_id: 'p1'}) REMOVE p.mood")
@@ -220,7 +242,7 @@ def test_what_missing_constraints_let_in_is_merged_and_kept_out(
         assert kinds(audited(graph, source)) == {}
     finally:
         graph.run("MATCH (n) DETACH DELETE n")
-        schema.apply(graph)
+        schema.apply(graph, RICH)
 
 
 def test_of_links_that_no_event_tells_apart_only_equal_ones_go(graph: Graph) -> None:

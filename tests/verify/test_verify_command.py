@@ -26,7 +26,7 @@ from support.posts import create
 from support.posts import rows as database_rows
 from support.proxy import Proxy
 from support.waits import until
-from test_verify import WORLD, audited, kinds, stored, values, written
+from test_verify import RICH, WORLD, audited, kinds, stored, values, written
 
 from graphwriter.cli import verify
 from graphwriter.database import Database
@@ -57,7 +57,7 @@ def variables(neo4j_server: Server, valkey_url: str) -> dict[str, str]:
     """What a command needs to find the test's servers."""
     found = {"NEO4J_URI": neo4j_server.uri, "REDIS_URL": valkey_url, "COLUMNS": "80"}
     found |= {"GRAPH_WRITER_TIMEOUT": "60", "GRAPH_WRITER_WATCHDOG": "100"}
-    found |= {"GRAPH_WRITER_STOP_WAIT": "200"}
+    found |= {"GRAPH_WRITER_STOP_WAIT": "200", "GRAPH_WRITER_ENRICH": "links,media,albums"}
     if neo4j_server.auth:
         found["NEO4J_USER"], found["NEO4J_PASSWORD"] = neo4j_server.auth
     return found
@@ -85,7 +85,7 @@ def test_what_is_in_flight_or_a_dead_letter_is_not_missing(
 ) -> None:
     """Unread, pending, never to be decoded, refused, or claiming another's post_id."""
     stream = Stream(valkey_url, STREAM, GROUP, "w", block=0.05)
-    source = StreamSource(stream.client, STREAM, GROUP)
+    source = StreamSource(stream.client, STREAM, GROUP, None, RICH)
 
     def add(*world: dict[str, Any] | str) -> None:
         for one in world:
@@ -95,7 +95,7 @@ def test_what_is_in_flight_or_a_dead_letter_is_not_missing(
     counts = audited(graph, source).counts
     assert (counts["in_flight"], counts["compared"]) == (6, 0)  # nobody has made the group yet
     add("{", values(9, post_id="p1"))
-    writer = Writer(stream, graph)
+    writer = Writer(stream, graph, keep=RICH)
     while not writer.run_once():
         pass
     add(values(20), values(21), values(22))

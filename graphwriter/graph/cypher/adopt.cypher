@@ -20,6 +20,10 @@ FOREACH (r IN CASE WHEN m.author_version IS NULL THEN [] ELSE [(p)<-[r:AUTHOR_OF
 FOREACH (r IN CASE WHEN m.forward_version IS NULL THEN []
     ELSE [(p)-[r:FORWARDED_FROM|FORWARDED_FROM_POST]->() | r] END |
   DELETE r)
+FOREACH (r IN CASE WHEN m.links_version IS NULL THEN [] ELSE [(p)-[r:LINKS_TO]->() | r] END |
+  DELETE r)
+FOREACH (r IN CASE WHEN m.media_version IS NULL THEN [] ELSE [(p)-[r:HAS_MEDIA]->() | r] END |
+  DELETE r)
 FOREACH (link IN [(m)-[r:REPLIES_TO]->(x) | [x, r]] |
   FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
     CREATE (p)-[n:REPLIES_TO]->(x) SET n = properties(r) DELETE r)))
@@ -32,18 +36,32 @@ FOREACH (link IN [(m)-[r:FORWARDED_FROM_POST]->(x) | [x, r]] |
 FOREACH (link IN [(m)<-[r:AUTHOR_OF]-(x) | [x, r]] |
   FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
     CREATE (x)-[n:AUTHOR_OF]->(p) SET n = properties(r) DELETE r)))
+FOREACH (link IN [(m)-[r:LINKS_TO]->(x) | [CASE WHEN x = m THEN p ELSE x END, r]] |
+  FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
+    CREATE (p)-[n:LINKS_TO]->(x) SET n.url = r.url DELETE r)))
+FOREACH (link IN [(m)-[r:HAS_MEDIA]->(x) | [x, r]] |
+  FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
+    CREATE (p)-[:HAS_MEDIA]->(x) DELETE r)))
 SET p.reply_version = coalesce(m.reply_version, p.reply_version,
     CASE WHEN EXISTS { (p)-[:REPLIES_TO]->() } THEN -1 END),
   p.author_version = coalesce(m.author_version, p.author_version,
     CASE WHEN EXISTS { (p)<-[:AUTHOR_OF]-() } THEN -1 END),
   p.forward_version = coalesce(m.forward_version, p.forward_version,
-    CASE WHEN EXISTS { (p)-[:FORWARDED_FROM|FORWARDED_FROM_POST]->() } THEN -1 END)
+    CASE WHEN EXISTS { (p)-[:FORWARDED_FROM|FORWARDED_FROM_POST]->() } THEN -1 END),
+  p.links_version = coalesce(m.links_version, p.links_version,
+    CASE WHEN EXISTS { (p)-[:LINKS_TO]->() } THEN -1 END),
+  p.links_count = coalesce(m.links_count, p.links_count),
+  p.media_version = coalesce(m.media_version, p.media_version,
+    CASE WHEN EXISTS { (p)-[:HAS_MEDIA]->() } THEN -1 END)
 FOREACH (link IN [(x)-[r:REPLIES_TO]->(m) | [x, r]] |
   FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
     CREATE (x)-[n:REPLIES_TO]->(p) SET n.thread_id = r.thread_id DELETE r)))
 FOREACH (link IN [(x)-[r:FORWARDED_FROM_POST]->(m) | [x, r]] |
   FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
     CREATE (x)-[:FORWARDED_FROM_POST]->(p) DELETE r)))
+FOREACH (link IN [(x)-[r:LINKS_TO]->(m) WHERE x <> m | [x, r]] |
+  FOREACH (x IN [link[0]] | FOREACH (r IN [link[1]] |
+    CREATE (x)-[n:LINKS_TO]->(p) SET n.url = r.url DELETE r)))
 // Until the commit, the key of a deleted node still violates the constraint.
 REMOVE m:Message
 DELETE m

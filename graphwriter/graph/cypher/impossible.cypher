@@ -13,5 +13,9 @@ FOREACH (_ IN CASE WHEN n.reply_version IS NOT :: INTEGER OR n.reply_version > $
   THEN [1] ELSE [] END | SET n.reply_version = -1)
 FOREACH (_ IN CASE WHEN n.author_version IS NOT :: INTEGER OR n.author_version > $latest
   THEN [1] ELSE [] END | SET n.author_version = -1)
+FOREACH (_ IN CASE WHEN n.links_version IS NOT :: INTEGER OR n.links_version > $latest
+  THEN [1] ELSE [] END | SET n.links_version = -1)
+FOREACH (_ IN CASE WHEN n.media_version IS NOT :: INTEGER OR n.media_version > $latest
+  THEN [1] ELSE [] END | SET n.media_version = -1)
 FOREACH (_ IN CASE WHEN n.name_day IS NOT :: INTEGER OR n.name_day > $day
   THEN [1] ELSE [] END | REMOVE n.name_day)

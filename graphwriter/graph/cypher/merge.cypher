@@ -14,7 +14,8 @@ WITH nodes, nodes[0] AS keep, nodes[1..] AS others
 WHERE size(others) > 0 AND NOT EXISTS {
   UNWIND others AS n
   MATCH (n)-[r]-()
-  WHERE NOT type(r) IN ['REPLIES_TO', 'FORWARDED_FROM', 'FORWARDED_FROM_POST', 'AUTHOR_OF']
+  WHERE NOT type(r) IN ['REPLIES_TO', 'FORWARDED_FROM', 'FORWARDED_FROM_POST', 'AUTHOR_OF', 'LINKS_TO',
+    'HAS_MEDIA']
 }
 WITH nodes, keep, others,
   reduce(best = keep, n IN others | CASE
@@ -25,7 +26,13 @@ WITH nodes, keep, others,
     ELSE best END) AS forwarder,
   reduce(best = keep, n IN others | CASE
     WHEN coalesce(n.author_version, -1) > coalesce(best.author_version, -1) THEN n
-    ELSE best END) AS written
+    ELSE best END) AS written,
+  reduce(best = keep, n IN others | CASE
+    WHEN coalesce(n.links_version, -1) > coalesce(best.links_version, -1) THEN n
+    ELSE best END) AS linked,
+  reduce(best = keep, n IN others | CASE
+    WHEN coalesce(n.media_version, -1) > coalesce(best.media_version, -1) THEN n
+    ELSE best END) AS filed
 CALL (nodes, keep, replier) {
   UNWIND nodes AS n
   MATCH (n)-[r:REPLIES_TO]->(x)
@@ -58,8 +65,25 @@ CALL (nodes, keep, written) {
     CREATE (x)-[c:AUTHOR_OF]->(keep) SET c = properties(r))
   DELETE r
 }
+CALL (nodes, keep, linked) {
+  UNWIND nodes AS n
+  MATCH (n)-[r:LINKS_TO]->(x)
+  WHERE n <> keep OR n <> linked
+  FOREACH (_ IN CASE WHEN n = linked THEN [1] ELSE [] END |
+    CREATE (keep)-[c:LINKS_TO]->(x) SET c = properties(r))
+  DELETE r
+}
+CALL (nodes, keep, filed) {
+  UNWIND nodes AS n
+  MATCH (n)-[r:HAS_MEDIA]->(x)
+  WHERE n:Message AND (n <> keep OR n <> filed)
+  FOREACH (_ IN CASE WHEN n = filed THEN [1] ELSE [] END |
+    CREATE (keep)-[:HAS_MEDIA]->(x))
+  DELETE r
+}
 SET keep.reply_version = replier.reply_version, keep.forward_version = forwarder.forward_version,
-  keep.author_version = written.author_version
+  keep.author_version = written.author_version, keep.links_version = linked.links_version,
+  keep.links_count = linked.links_count, keep.media_version = filed.media_version
 WITH keep, others
 CALL (keep, others) {
   UNWIND others AS n
@@ -71,6 +95,19 @@ CALL (keep, others) {
   UNWIND others AS n
   MATCH (x)-[r:FORWARDED_FROM_POST]->(n)
   CREATE (x)-[:FORWARDED_FROM_POST]->(keep)
+  DELETE r
+}
+CALL (keep, others) {
+  UNWIND others AS n
+  MATCH (x)-[r:LINKS_TO]->(n)
+  CREATE (x)-[c:LINKS_TO]->(keep) SET c = properties(r)
+  DELETE r
+}
+CALL (keep, others) {
+  UNWIND others AS n
+  MATCH (x)-[r:HAS_MEDIA]->(n)
+  WHERE n:Media
+  CREATE (x)-[:HAS_MEDIA]->(keep)
   DELETE r
 }
 CALL (keep, others) {
@@ -89,7 +126,7 @@ CALL (keep, others) {
 WITH keep, others, properties(keep) AS own,
   [n IN others WHERE NOT n:Message | properties(n)] AS foreign
 // Until the commit, the key of a deleted node still violates a constraint.
-FOREACH (n IN others | REMOVE n:Message:Post:ForwardSource:Author DELETE n)
+FOREACH (n IN others | REMOVE n:Message:Post:ForwardSource:Author:Link:Media DELETE n)
 FOREACH (properties IN CASE WHEN keep:Message THEN foreign ELSE [] END |
   SET keep += properties SET keep += own)
 RETURN count(keep) AS merged

@@ -5,5 +5,5 @@ MATCH (n)
 WHERE elementId(n) = id
 SET n.locked = null
 WITH n
-WHERE (n:Message OR n:ForwardSource OR n:Author) AND NOT n:Post AND NOT EXISTS { (n)--() }
+WHERE (n:Message OR n:ForwardSource OR n:Author OR n:Link OR n:Media) AND NOT n:Post AND NOT EXISTS { (n)--() }
 DELETE n

@@ -40,6 +40,12 @@ MATCH (n:ForwardSource) RETURN count(n) AS number
 // :Author
 MATCH (n:Author) RETURN count(n) AS number
 
+// :Link
+MATCH (n:Link) RETURN count(n) AS number
+
+// :Media
+MATCH (n:Media) RETURN count(n) AS number
+
 // :FORWARDED_FROM
 MATCH ()-[r:FORWARDED_FROM]->() RETURN count(r) AS number
 
@@ -51,6 +57,12 @@ MATCH ()-[r:REPLIES_TO]->() RETURN count(r) AS number
 
 // :AUTHOR_OF
 MATCH ()-[r:AUTHOR_OF]->() RETURN count(r) AS number
+
+// :LINKS_TO
+MATCH ()-[r:LINKS_TO]->() RETURN count(r) AS number
+
+// :HAS_MEDIA
+MATCH ()-[r:HAS_MEDIA]->() RETURN count(r) AS number
 
 // :foreign
 // Posts of another service, and how many of them have all parts of an address.

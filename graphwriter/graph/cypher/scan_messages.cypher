@@ -20,20 +20,26 @@ WITH m, m.tg_channel_id AS channel, m.telegram_message_id AS message,
   COUNT { (m)-[:FORWARDED_FROM]->() } AS sources,
   COUNT { (m)-[:FORWARDED_FROM_POST]->() } AS targets,
   COUNT { (m)<-[:AUTHOR_OF]-() } AS authors,
+  [(m)-[:LINKS_TO]->(n) | elementId(n)] AS links, [(m)-[:HAS_MEDIA]->(n) | elementId(n)] AS media,
   [['post', m.version], ['forward', m.forward_version], ['reply', m.reply_version],
-    ['author', m.author_version]] AS versions
+    ['author', m.author_version], ['links', m.links_version],
+    ['media', m.media_version]] AS versions
 WITH m, channel, message,
   [facet IN versions WHERE m:Post AND (facet[1] IS NOT :: INTEGER OR facet[1] > $latest) |
     [channel, message, facet[0], [elementId(m),
       CASE WHEN facet[1] IS :: INTEGER THEN facet[1] ELSE '' END]]] AS impossible,
   [link IN [['REPLIES_TO', replies], ['FORWARDED_FROM', sources], ['FORWARDED_FROM_POST', targets],
-    ['AUTHOR_OF', authors]] WHERE link[1] > 1] AS doubled,
+    ['AUTHOR_OF', authors],
+    ['LINKS_TO', 1 + size([n IN range(1, size(links) - 1) WHERE links[n] IN links[..n]])],
+    ['HAS_MEDIA', 1 + size([n IN range(1, size(media) - 1) WHERE media[n] IN media[..n]])]]
+    WHERE link[1] > 1] AS doubled,
   CASE
-    WHEN replies + sources + targets + authors = 0 THEN []
+    WHEN replies + sources + targets + authors + size(links) + size(media) = 0 THEN []
     WHEN NOT m:Post THEN ['']
     WHEN coalesce(m.version >= 0, m.version IS NOT NULL) THEN
       [facet IN [['forward', m.forward_version, sources + targets],
-        ['reply', m.reply_version, replies], ['author', m.author_version, authors]]
+        ['reply', m.reply_version, replies], ['author', m.author_version, authors],
+        ['links', m.links_version, size(links)], ['media', m.media_version, size(media)]]
         WHERE facet[1] IS NULL AND facet[2] > 0 | facet[0]]
     ELSE [] END AS unsaid
 RETURN count(m), last(collect([channel, message])),

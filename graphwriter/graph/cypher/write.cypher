@@ -36,16 +36,30 @@ CALL () {
     SET a.name = row[2], a.name_day = row[3])
   RETURN collect(a) AS authors
 }
+// Pages that posts link to, and files that they have: lists of keys.
+CALL () {
+  UNWIND $batch.urls AS url
+  MERGE (l:Link {url: url})
+  RETURN collect(l) AS urls
+}
+CALL () {
+  UNWIND $batch.files AS sha256
+  MERGE (f:Media {sha256: sha256})
+  RETURN collect(f) AS files
+}
 // Most posts are new: they have no version to compare and no link to move. Only rows of known posts
 // take the longer path below, also the rows without a link: [message, version], other columns null.
-WITH messages, sources, authors, known,
+WITH messages, sources, authors, urls, files, known,
   [row IN $batch.posts WHERE known[row[0]]] AS known_posts,
   [row IN $batch.forwards + $batch.no_forwards WHERE known[row[0]]] AS known_forwards,
   [row IN $batch.replies + $batch.no_replies WHERE known[row[0]]] AS known_replies,
-  [row IN $batch.authored + $batch.no_authors WHERE known[row[0]]] AS known_authored
+  [row IN $batch.authored + $batch.no_authors WHERE known[row[0]]] AS known_authored,
+  [row IN $batch.links WHERE known[row[0]]] AS known_links,
+  [row IN $batch.media WHERE known[row[0]]] AS known_media
 // [message, forward_version, reply_version, author_version, version, post_id, channel_id, tenant_id,
 //  posted_at in seconds, and nanoseconds, views_count, forwards_count, reactions_count, has_media,
-//  is_edited, url, content_hash, text]
+//  is_edited, url, content_hash, text, grouped_id]. Without the last column, for which a row gives
+// null, albums are not kept, and an album that another worker has set stays.
 CALL (messages, known) {
   UNWIND $batch.posts AS row
   WITH row
@@ -56,7 +70,8 @@ CALL (messages, known) {
     p.posted_at = CASE WHEN row[8] IS NOT NULL
       THEN datetime({epochSeconds: row[8], nanosecond: row[9]}) END, p.views_count = row[10],
     p.forwards_count = row[11], p.reactions_count = row[12], p.has_media = row[13],
-    p.is_edited = row[14], p.telegram_post_url = row[15], p.content_hash = row[16], p.text = row[17]
+    p.is_edited = row[14], p.telegram_post_url = row[15], p.content_hash = row[16],
+    p.text = row[17], p.grouped_id = row[18]
   RETURN collect(row[0]) AS new
 }
 // [message, version, source, target message, date in seconds, and nanoseconds, message id, name]
@@ -93,6 +108,27 @@ CALL (messages, known, authors) {
   WITH row, messages[row[0]] AS p, authors[row[2]] AS a
   CREATE (a)-[:AUTHOR_OF {signature: row[3]}]->(p)
 }
+// [message, version, count, [[target message, URL as given], ...], [[url, URL as given], ...]]
+CALL (messages, known, urls) {
+  UNWIND $batch.links AS row
+  WITH row
+  WHERE NOT known[row[0]]
+  WITH row, messages[row[0]] AS p
+  SET p.links_version = row[1], p.links_count = row[2]
+  FOREACH (end IN row[3] | FOREACH (m IN [messages[end[0]]] |
+    CREATE (p)-[:LINKS_TO {url: end[1]}]->(m)))
+  FOREACH (end IN row[4] | FOREACH (l IN [urls[end[0]]] |
+    CREATE (p)-[:LINKS_TO {url: end[1]}]->(l)))
+}
+// [message, version, [file, ...]]
+CALL (messages, known, files) {
+  UNWIND $batch.media AS row
+  WITH row
+  WHERE NOT known[row[0]]
+  WITH row, messages[row[0]] AS p
+  SET p.media_version = row[1]
+  FOREACH (at IN row[2] | FOREACH (f IN [files[at]] | CREATE (p)-[:HAS_MEDIA]->(f)))
+}
 // Known posts: each facet is written if its version is higher than the node's.
 CALL (messages, known_posts) {
   UNWIND known_posts AS row
@@ -102,7 +138,8 @@ CALL (messages, known_posts) {
     p.posted_at = CASE WHEN row[8] IS NOT NULL
       THEN datetime({epochSeconds: row[8], nanosecond: row[9]}) END, p.views_count = row[10],
     p.forwards_count = row[11], p.reactions_count = row[12], p.has_media = row[13],
-    p.is_edited = row[14], p.telegram_post_url = row[15], p.content_hash = row[16], p.text = row[17]
+    p.is_edited = row[14], p.telegram_post_url = row[15], p.content_hash = row[16],
+    p.text = row[17], p.grouped_id = CASE WHEN size(row) > 18 THEN row[18] ELSE p.grouped_id END
   RETURN collect(row[0]) AS posts
 }
 CALL (messages, known_forwards, sources) {
@@ -146,11 +183,36 @@ CALL (messages, known_authored, authors) {
     SET r.signature = row[3])
   RETURN collect(row[0]) AS authored, collect(CASE WHEN old <> [] THEN old END) AS unauthored
 }
+CALL (messages, known_links, urls) {
+  UNWIND known_links AS row
+  WITH row, messages[row[0]] AS p
+  WHERE row[1] > coalesce(p.links_version, -1)
+  WITH row, p, [(p)-[r:LINKS_TO]->(n) | [r, n]] AS old
+  SET p.links_version = row[1], p.links_count = row[2]
+  FOREACH (link IN old | DELETE link[0])
+  FOREACH (end IN row[3] | FOREACH (m IN [messages[end[0]]] |
+    CREATE (p)-[:LINKS_TO {url: end[1]}]->(m)))
+  FOREACH (end IN row[4] | FOREACH (l IN [urls[end[0]]] |
+    CREATE (p)-[:LINKS_TO {url: end[1]}]->(l)))
+  WITH row, old
+  RETURN collect(row[0]) AS links, collect(CASE WHEN old <> [] THEN old END) AS unlinked
+}
+CALL (messages, known_media, files) {
+  UNWIND known_media AS row
+  WITH row, messages[row[0]] AS p
+  WHERE row[1] > coalesce(p.media_version, -1)
+  WITH row, p, [(p)-[r:HAS_MEDIA]->(n) | [r, n]] AS old
+  SET p.media_version = row[1]
+  FOREACH (link IN old | DELETE link[0])
+  FOREACH (at IN row[2] | FOREACH (f IN [files[at]] | CREATE (p)-[:HAS_MEDIA]->(f)))
+  WITH row, old
+  RETURN collect(row[0]) AS media, collect(CASE WHEN old <> [] THEN old END) AS unfiled
+}
 // Deletes the old end of a moved link if it has no other links. It is locked first: if two workers
 // each delete one of its last two links, the later one must see that both are deleted.
-CALL (unforwarded, unreplied, unauthored) {
-  UNWIND unforwarded + unreplied + unauthored AS links
-  UNWIND links AS link
+CALL (unforwarded, unreplied, unauthored, unlinked, unfiled) {
+  UNWIND unforwarded + unreplied + unauthored + unlinked + unfiled AS old
+  UNWIND old AS link
   WITH DISTINCT link[1] AS n
   WHERE NOT n:Post
   SET n.locked = null
@@ -160,14 +222,16 @@ CALL (unforwarded, unreplied, unauthored) {
 }
 // Deletes nodes that were merged above only for stale rows. They are new or locked already, so they
 // can be read without a lock.
-CALL (messages, sources, authors, known_forwards, known_replies, known_authored, forwards, replies,
-    authored) {
+CALL (messages, sources, authors, urls, files, known_forwards, known_replies, known_authored,
+    known_links, known_media, forwards, replies, authored, links, media) {
   WITH CASE WHEN size(forwards) < size(known_forwards) OR size(replies) < size(known_replies)
-    OR size(authored) < size(known_authored) THEN messages + sources + authors ELSE [] END AS nodes
+    OR size(authored) < size(known_authored) OR size(links) < size(known_links)
+    OR size(media) < size(known_media)
+    THEN messages + sources + authors + urls + files ELSE [] END AS nodes
   UNWIND nodes AS n
   WITH n
   WHERE NOT n:Post AND NOT EXISTS { (n)--() }
   SET n.locked = null
   DELETE n
 }
-RETURN new, posts, forwards, replies, authored
+RETURN new, posts, forwards, replies, authored, links, media

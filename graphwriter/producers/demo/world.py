@@ -127,6 +127,8 @@ class World:
 
     def __init__(self, random: Random, count: int, planted: Counter[str]) -> None:
         self._random = random
+        self._content_random = Random()  # noqa: S311 - content changes nothing else of the world
+        self._content_random.setstate(random.getstate())
         self._planted = planted
         self._chats = [_Chat(random, rank) for rank in range(max(4, min(300, count // 60)))]
         self._by_id = {chat.marked: chat for chat in self._chats}
@@ -180,6 +182,7 @@ class World:
             "forwards_count": views // 90,
             "reactions_count": views // 25,
         }
+        event |= self._content(event["has_media"])
         if not chat.old_producer:
             event |= self._forward(chat, number, now) if random.random() < 0.35 else _NO_FORWARD
             event |= self._reply(chat, number) if random.random() < 0.25 else _NO_REPLY
@@ -205,6 +208,8 @@ class World:
         elif linked and chance < 0.5:
             self._planted["cleared"] += 1
             event |= _NO_FORWARD if forwarded else _NO_REPLY
+        if chance > 0.6:
+            event |= self._content(event["has_media"])
         if chance > 0.8:
             # What was said in between comes after: it must not bring the old back.
             self._older = self._again(old, chat, now - timedelta(seconds=STEP // 2))
@@ -223,6 +228,24 @@ class World:
             "is_edited": True,
             "views_count": views,
             "reactions_count": views // 20,
+        }
+
+    def _content(self, has_media: bool) -> Event:
+        """Return links, to pages and to messages of other chats, files and perhaps an album."""
+        random = self._content_random
+        urls = []
+        while random.random() < 0.3:
+            chat = random.choice(self._chats)
+            page = int(2 / (0.01 + random.random()))
+            if chat.peer.kind == "channel" and chat.recent and random.random() < 0.5:
+                urls.append(f"https://t.me/c/{chat.peer.id}/{random.choice(chat.recent)}")
+            else:
+                urls.append(f"https://site-{page % 23}.example/{page}")
+        file, album = int(5 / (0.001 + random.random())), random.randrange(40)
+        return {
+            "urls": urls,
+            "media_sha256_list": [f"{file:064x}"] if has_media else [],
+            "grouped_id": album if album < 4 else None,
         }
 
     def _forward(self, chat: _Chat, number: int, now: datetime) -> Event:

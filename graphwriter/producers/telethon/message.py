@@ -89,6 +89,8 @@ class Message(msgspec.Struct):
     fwd_from: Forward | None = None
     reply_to: Reply | None = None
     reply_to_msg_id: _Int | None = None
+    entities: Any = None
+    grouped_id: _Int | None = None
 
 
 class Names(NamedTuple):
@@ -167,6 +169,8 @@ def event_of(
         **identity(tenant, own.marked, message.id, times.iso(occurred), account),
         "posted_at": times.iso(posted),
         "text": message.message or "",
+        "urls": _urls(message),
+        "grouped_id": message.grouped_id,
         "has_media": message.media is not None and _kind(message.media) not in _NO_MEDIA,
         # Telegram also counts a reaction as an edit, with `edit_hide` set.
         "is_edited": edited is not None and not message.edit_hide,
@@ -287,6 +291,31 @@ def _reply(message: Message, own: Peer) -> dict[str, Any]:
         "reply_to_chat_id": None if chat is None or to is None else chat.marked,
         "thread_id": thread,
     }
+
+
+def _urls(message: Message) -> list[str]:
+    """Return the URLs in the text, those behind words, and that of the preview, if it is another.
+
+    Offsets and lengths of entities count units of UTF-16.
+    """
+    units = (message.message or "").encode("utf-16-le", "surrogatepass")
+    found: list[str | None] = []
+    for entity in message.entities if isinstance(message.entities, list) else ():
+        match _kind(entity):
+            case "MessageEntityTextUrl":
+                found.append(_part(entity, "url"))
+            case "MessageEntityUrl":
+                start, size = _part(entity, "offset"), _part(entity, "length")
+                if isinstance(start, int) and isinstance(size, int) and start >= 0 and size > 0:
+                    text = units[2 * start : 2 * (start + size)]
+                    found.append(text.decode("utf-16-le", "ignore"))
+    if message.media is not None and _kind(message.media) == "MessageMediaWebPage":
+        found.append(_part(_part(message.media, "webpage"), "url"))
+    return list(dict.fromkeys(url for url in found if isinstance(url, str) and url))
+
+
+def _part(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 
 def _author(message: Message, own: Peer, known: Names) -> dict[str, Any]:

@@ -29,13 +29,16 @@ def _set_clock(path: str) -> None:
 
 def _crash_on(text: bytes) -> None:
     from graphwriter import events
+    from graphwriter.keep import NOTHING, Keep
 
     right = events.decode
 
-    def wrong(fields: Mapping[bytes, bytes], now: int, tenant: str | None = None) -> events.Event:
+    def wrong(
+        fields: Mapping[bytes, bytes], now: int, tenant: str | None = None, keep: Keep = NOTHING
+    ) -> events.Event:
         if any(text in value for value in fields.values()):
             os.kill(os.getpid(), signal.SIGKILL)
-        return right(fields, now, tenant)
+        return right(fields, now, tenant, keep)
 
     events.decode = wrong
 

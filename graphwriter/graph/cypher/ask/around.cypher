@@ -1,7 +1,8 @@
 // What is around a message, in one row: id, type and name of its source, what the post says of it, when;
 // chat and message of the source post; the number of direct replies and of forwards; the hash of its
 // content; its ancestors as in ancestors.cypher; whether there are more forwards; its copies as in
-// copies.cypher; its forwards as lists of [chat, message, posted_at in microseconds since 1970].
+// copies.cypher; its forwards as lists of [chat, message, posted_at in microseconds since 1970]; when it
+// was posted; its album; the URLs that it links to.
 MATCH (m:Message {tg_channel_id: $chat, telegram_message_id: $message})
 CALL (m) {
   OPTIONAL MATCH (m)-[from:FORWARDED_FROM]->(s)
@@ -29,4 +30,5 @@ RETURN s.source_id, s.source_type, s.name, from.source_name,
   source.tg_channel_id, source.telegram_message_id,
   COUNT { (m)<-[:REPLIES_TO]-() }, COUNT { (m)<-[:FORWARDED_FROM_POST]-() }, m.content_hash,
   ancestors, read >= $most, copies, forwards,
-  m.posted_at.epochSeconds * 1000000 + m.posted_at.microsecond
+  m.posted_at.epochSeconds * 1000000 + m.posted_at.microsecond, m.grouped_id,
+  [(m)-[r:LINKS_TO]->() | r.url]

@@ -12,8 +12,11 @@ from graphwriter.graph.client import Graph, statement
 
 MOST = 200_000  # nodes that one query of doctor reads
 
-LABELS = ("Post", "Message", "ForwardSource", "Author")
-LINKS = ("FORWARDED_FROM", "FORWARDED_FROM_POST", "REPLIES_TO", "AUTHOR_OF")
+LABELS = ("Post", "Message", "ForwardSource", "Author", "Link", "Media")
+LINKS = (
+    *("FORWARDED_FROM", "FORWARDED_FROM_POST", "REPLIES_TO", "AUTHOR_OF"),
+    *("LINKS_TO", "HAS_MEDIA"),
+)
 
 
 class Version(NamedTuple):

@@ -16,15 +16,21 @@ views_count: INTEGER, forwards_count: INTEGER, reactions_count: INTEGER, has_med
 is_edited: BOOLEAN, telegram_post_url: STRING, content_hash: STRING, text: STRING}
 ForwardSource {source_id: STRING, source_type: STRING, name: STRING}
 Author {author_id: STRING, author_type: STRING, name: STRING}
+Link {url: STRING}
+Media {sha256: STRING}
 Relationship properties:
 FORWARDED_FROM {forward_date: DATE_TIME, forward_from_message_id: INTEGER, source_name: STRING}
 REPLIES_TO {thread_id: INTEGER}
 AUTHOR_OF {signature: STRING}
+LINKS_TO {url: STRING}
 The relationships:
 (:Post)-[:FORWARDED_FROM]->(:ForwardSource)
 (:Post)-[:FORWARDED_FROM_POST]->(:Message)
 (:Post)-[:REPLIES_TO]->(:Message)
 (:Author)-[:AUTHOR_OF]->(:Post)
+(:Post)-[:LINKS_TO]->(:Message)
+(:Post)-[:LINKS_TO]->(:Link)
+(:Post)-[:HAS_MEDIA]->(:Media)
 Every Post is a Message too. A Message that is no Post was never ingested. tg_channel_id is the \
 marked id of the chat: -1000000000000 - N for channel N. source_type is user, channel, chat or \
 hidden; author_type is user, channel, chat or signature.

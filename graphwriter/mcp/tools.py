@@ -35,14 +35,15 @@ switched on, text. A message without the label Post is known from references onl
 (:Post)-[:FORWARDED_FROM]->(:ForwardSource {source_id, source_type, name}): the channel, group, user
 or hidden person that a post forwards. (:Post)-[:FORWARDED_FROM_POST]->(:Message): the original
 message. (:Post)-[:REPLIES_TO]->(:Message). (:Author {author_id, author_type, name})-[:AUTHOR_OF]->
-(:Post). A forward of a forward names the first original only. Comments of a channel's post are
-replies to its copy in the discussion group."""
+(:Post). If switched on: (:Post)-[:LINKS_TO {url}]->(:Message) or ->(:Link {url}),
+(:Post)-[:HAS_MEDIA]->(:Media {sha256}). A forward of a forward names the first original only.
+Comments of a channel's post are replies to its copy in the discussion group."""
 
 _ADDRESS = {
     "type": "string",
     "description": "https://t.me/c/1179270258/42, t.me/NAME/42, -1001179270258:42 or a post_id",
 }
-_FOREIGN = ("text", "name")  # fields that strangers filled
+_FOREIGN = ("text", "name", "links")  # fields that strangers filled
 
 
 class Tool(NamedTuple):

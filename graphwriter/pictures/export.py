@@ -82,6 +82,9 @@ class Export:
                 return f"{self._pseudonyms.user(f'user {chat}')}:{message}", True
             return str(Address(chat, message)), chat > 0
         type_, identity = key
+        if kind == "link" and self._pseudonyms is not None:
+            identity = self._pseudonyms.url(identity)
+            return f"{kind}:{identity}", identity != key[1]
         person = type_ in PEOPLE
         if person and self._pseudonyms is not None:
             return f"{kind}:{self._pseudonyms.user(f'{type_} {identity}')}", True

@@ -7,6 +7,7 @@ from graphwriter.text import plain
 
 _TITLES = {
     "ancestors": "It replies to, the nearest first:",
+    "album": "The rest of its album:",
     "replies": "Replies:",
     "comments": "Comments:",
     "forwards": "Forwarded by:",
@@ -22,6 +23,8 @@ def prose(context: Context) -> str:
         source = "" if origin.source is None else _writer(origin.source)
         original = "" if origin.post is None else f", original {_place(origin.post)}"
         lines.append(f"Forwarded from {source or 'a post'}{original}")
+    if context.links:
+        lines.append(f'It links to: "{plain(" ".join(context.links))}"')
     for kind, title in _TITLES.items():
         items: list[Item] = getattr(context, kind)
         if items:

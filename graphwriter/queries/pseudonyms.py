@@ -1,7 +1,7 @@
 """Answers without the ids and names of users, for people who publish what they found.
 
 The same user gets the same pseudonym in one export, and in all exports with the same key. Channels
-and groups keep their names. Texts are left out: they may contain names.
+and groups keep their names. Texts are left out, and the URLs in them: they may contain names.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 _ADDRESSES = ("address", "reply_to", "root", "origin", "post_id")
 _CHATS = ("id", "source", "target", "a", "b")
 PEOPLE = ("user", "signature", "hidden")
+_PERSONAL = re.compile(  # t.me/NAME may be a user, t.me/NAME/42 is a channel's post
+    r"https?://(?:www\.)?(?:t\.me|telegram\.(?:me|dog))/[^/?#]+/?(?:\?.*)?$|mailto:|tel:|tg:",
+    re.IGNORECASE,
+).match
 _USER = re.compile(r"([1-9]\d*):(-?\d+)", re.ASCII).fullmatch
 
 
@@ -30,6 +34,10 @@ class Pseudonyms:
     def user(self, identity: str) -> str:
         """Return the pseudonym of a user: `user-` and 12 hexadecimal digits."""
         return f"user-{hmac.digest(self._key, identity.encode(), 'sha256').hex()[:12]}"
+
+    def url(self, url: str) -> str:
+        """Return `url`, or a pseudonym for it if it may name a person."""
+        return self.user(f"url {url}") if _PERSONAL(url) else url
 
     def of(self, answer: T) -> Any:
         """Return `answer` as plain values, without ids, names and texts of users."""
@@ -50,6 +58,10 @@ class Pseudonyms:
     def _field(self, name: str, value: Any) -> Any:
         if name == "text" and value is not None:
             return None
+        if name == "links" and isinstance(value, list):
+            return [self._plain(one) for one in value if not isinstance(one, str)]
+        if name == "url" and isinstance(value, str):
+            return self.url(value)
         if name in _CHATS and isinstance(value, int) and value > 0:
             return self.user(f"user {value}")
         if name in _ADDRESSES and isinstance(value, str):

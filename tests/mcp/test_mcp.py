@@ -28,7 +28,7 @@ from support.waits import until
 from graphwriter import events, queries
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
-from graphwriter.keep import Keep
+from graphwriter.keep import EVERYTHING
 from graphwriter.mcp import tools
 from graphwriter.queries.address import Address
 
@@ -44,14 +44,15 @@ Ask = Callable[..., Any]
 def talk(unindexed: Graph) -> Graph:
     """A post with a hostile text, three replies and a comment."""
     told = [
-        values(10, text=HOSTILE, author_peer_id={"user_id": 5}, author_name=HOSTILE),
+        values(10, text=HOSTILE, author_peer_id={"user_id": 5}, author_name=HOSTILE,
+               urls=[HOSTILE]),
         *(values(n, reply_to_message_id=10, text=f"reply {n}") for n in (11, 12, 13)),
         values(1, tg_channel_id=GROUP, post_id="copy", forward_from_message_id=10,
                forward_from_peer_id={"channel_id": 1179270258}),
         values(2, tg_channel_id=GROUP, post_id="comment", reply_to_message_id=1, text="c"),
     ]  # fmt: skip
     graph = unindexed
-    graph.write(fold([events.from_values(one, 2**50) for one in told], Keep(text=True)))
+    graph.write(fold([events.from_values(one, 2**50, EVERYTHING) for one in told], EVERYTHING))
     schema.apply_fulltext(graph, "standard-no-stop-words")
     graph.run("CALL db.awaitIndexes(60)")
     graph.run("CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()")

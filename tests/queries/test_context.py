@@ -15,6 +15,7 @@ from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
 from graphwriter.keep import Keep
 from graphwriter.queries.address import Address
+from graphwriter.queries.answers import Context, Item, Linked, Links
 from graphwriter.queries.prose import prose
 from graphwriter.queries.pseudonyms import Pseudonyms
 
@@ -104,6 +105,24 @@ def test_the_text_of_a_context_has_links_to_cite(talk: Graph) -> None:
     text = prose(queries.context(talk, POST))
     assert "https://t.me/c/1179270258/10" in text
     assert 'by Bo: "a comment"' in text
+
+
+@pytest.mark.parametrize(
+    ("url", "hidden"),
+    [
+        ("https://t.me/somebody", True), ("https://T.me/somebody/?start=1", True),
+        ("mailto:ann@a.example", True), ("tg://resolve?domain=somebody", True),
+        ("https://t.me/news_x/42", False), ("https://t.me/c/5/1", False),
+        ("https://a.example/t.me/x", False),
+    ],
+)  # fmt: skip
+def test_a_url_that_may_name_a_person_gets_a_pseudonym(url: str, hidden: bool) -> None:
+    found = Pseudonyms("key").of(
+        Links(links=[Linked(url=url, address=None, channels=1, posts=1, reach=0, first=None)])
+    )
+    assert (found["links"][0]["url"] != url) == hidden
+    context = Context(post=Item(address="-1:2"), links=[url])
+    assert Pseudonyms("key").of(context)["links"] == []
 
 
 def test_pseudonyms_hide_users_consistently_and_leave_channels(talk: Graph) -> None:

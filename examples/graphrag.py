@@ -20,6 +20,7 @@ from graphwriter.embedded import Neo4j
 from graphwriter.events import Event
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
+from graphwriter.keep import Keep
 from graphwriter.graphrag import WordsRetriever
 from graphwriter.producers import desktop
 
@@ -46,7 +47,7 @@ def main(export: Path, question: str) -> None:
             schema.apply_fulltext(graph, "english")
             told = posts(export)
             while batch := list(islice(told, 1000)):
-                graph.write(fold(batch, with_text=True))
+                graph.write(fold(batch, Keep(text=True)))
             # The index is filled after the commits.
             graph.run("CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()")
         # A young graph lacks properties that the queries name, which is no reason for a warning.

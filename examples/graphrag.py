@@ -20,8 +20,8 @@ from graphwriter.embedded import Neo4j
 from graphwriter.events import Event
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
-from graphwriter.keep import Keep
 from graphwriter.graphrag import WordsRetriever
+from graphwriter.keep import Keep
 from graphwriter.producers import desktop
 
 PROMPT = """Answer the question from the posts below only, and cite their links.

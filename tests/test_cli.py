@@ -582,6 +582,7 @@ def up_in(
         pool.wait(60)
 
 
+@pytest.mark.slow
 def test_up_starts_a_killed_server_again_on_its_port(
     neo4j_server: Server, graph_empty: neo4j.Driver, tmp_path: Path
 ) -> None:
@@ -756,6 +757,7 @@ def test_an_interrupted_demo_cleans_up_too(
     assert redis_client.keys("*demo*") == []
 
 
+@pytest.mark.slow
 def test_the_demo_takes_a_persons_own_export(
     run: Run, neo4j_server: Server, graph_empty: neo4j.Driver, tmp_path: Path
 ) -> None:

@@ -45,7 +45,7 @@ def test_names_of_cases_are_unique() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_order_and_repetition_change_nothing(world: list[Fields], chance: random.Random) -> None:
     again = world + chance.choices(world, k=len(world))

@@ -130,6 +130,7 @@ def test_workers_can_write_during_a_backfill(
     assert_same(expected(made, *map(event, moved)), read_graph(graph_empty))
 
 
+@pytest.mark.slow
 def test_a_stopped_or_killed_backfill_resumes_at_its_checkpoint(
     environ: dict[str, str],
     graph_empty: neo4j.Driver,

@@ -84,6 +84,7 @@ def read_only() -> Iterator[Neo4j]:
             yield server
 
 
+@pytest.mark.slow
 def test_a_neo4j_that_refuses_is_named(read_only: Neo4j, tmp_path: Path) -> None:
     """The password, the database, the write."""
     there = NOWHERE | {"NEO4J_URI": read_only.url, "NEO4J_USER": "neo4j"}

@@ -86,6 +86,7 @@ def start_worker(environ: dict[str, str], name: str) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.slow
 def test_counters_neither_vanish_nor_go_back_when_workers_do(
     exporter: Callable[..., Exporter], pool_environ: dict[str, str], redis_client: redis.Redis
 ) -> None:

@@ -56,6 +56,7 @@ def bury(valkey_url: str, client: redis.Redis, error: str) -> None:
     stream.close()
 
 
+@pytest.mark.slow
 def test_it_shows_the_pipeline_goes_on_by_itself_and_needs_nothing_from_elsewhere(
     tab: Tab,
     exporter: Start,

@@ -20,7 +20,7 @@ from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import Batch, fold
 from graphwriter.keep import EVERYTHING, NOTHING, Keep
 
-EXAMPLES = 150
+EXAMPLES = 100
 WORKERS = 4
 RICH = EVERYTHING._replace(text=False)
 

@@ -92,7 +92,7 @@ def test_every_answer_that_is_a_graph_becomes_a_network() -> None:
         network("", {"sources": [], "truncated": False})
 
 
-@pytest.mark.parametrize("number", [3, 500, 5000])
+@pytest.mark.parametrize("number", [3, 500, pytest.param(5000, marks=pytest.mark.slow)])
 def test_the_page_draws_searches_and_shows_a_card_without_the_network(
     tab: Tab, drawn: Network, tmp_path: Path, number: int
 ) -> None:

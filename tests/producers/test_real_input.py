@@ -71,6 +71,7 @@ def drain(pool: Pool, limit: float = 60.0) -> Stream:
     return stream
 
 
+@pytest.mark.slow
 def test_ten_thousand_real_events_become_the_models_graph(
     pool: Pool, environ: dict[str, str], graph_empty: neo4j.Driver
 ) -> None:

@@ -104,6 +104,7 @@ def drained(environ: dict[str, str]) -> Callable[[], bool]:
     return lambda: info.drained(stream.client, stream.name, stream.group)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_comes_back_and_writes_what_was_pending(
     start: Start, environ: dict[str, str], redis_client: redis.Redis, graph_empty: neo4j.Driver
 ) -> None:
@@ -201,6 +202,7 @@ def test_a_worker_whose_supervisor_is_killed_during_its_start_exits_too(
     subprocess.run(command, env=os.environ | environ | gone, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_a_stuck_worker_is_killed_by_the_watchdog_and_restarted(
     start: Start, environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -264,6 +266,7 @@ def test_a_name_in_use_elsewhere_causes_a_warning_and_a_restart_causes_none(
     until(lambda: [worker.doing for worker in second.workers()] == ["reading"])
 
 
+@pytest.mark.slow
 def test_a_second_pool_in_one_directory_is_refused_until_the_first_has_exited(
     start: Start,
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_worker_goes_on_with_the_new_password_of_redis_and_ends_without_one(
     assert ("REDIS_URL_FILE has changed" in said) == in_time
 
 
+@pytest.mark.slow
 def test_a_worker_waits_while_redis_has_no_free_connection_and_status_says_why(
     valkey: Valkey, neo4j_server: Server, graph_empty: neo4j.Driver, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def web(connection: socket.socket) -> None:
 Start = Callable[[Callable[[socket.socket], None]], int]
 
 
+@pytest.mark.slow
 def test_an_unavailable_neo4j_is_reported_without_the_drivers_objects(peer: Start) -> None:
     """Connection refused, no such host, no reply, another protocol."""
     for place, words in (

@@ -194,6 +194,7 @@ def test_a_worker_can_die_at_any_piece(links: Links, link: str, tmp_path: Path) 
         "NEO4J_URI": links.neo4j.url,
         "GRAPH_WRITER_RUN_DIR": str(tmp_path),
         "GRAPH_WRITER_BLOCK": "0.05",
+        "GRAPH_WRITER_ENRICH": "links,media,albums",
     }
     if links.server.auth:
         environ["NEO4J_USER"], environ["NEO4J_PASSWORD"] = links.server.auth

@@ -61,7 +61,7 @@ class Backfill:
 
     def __init__(self, job: Job, state: Path, ids: Path | None = None) -> None:
         self._job, self._ids = job, ids
-        self._database = Database(source(job.config), job.selection)
+        self._database = Database(source(job.config), job.selection, job.config.keep)
         self.checkpoint = Checkpoint(state, _name(job, self._database.place, ids))
         self._progress = Progress()
         self._ready: list[Part] = []  # to be handed out

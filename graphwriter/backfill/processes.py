@@ -159,7 +159,9 @@ def _serve(pipe: Connection, number: int, job: Job) -> None:
     with ExitStack() as stack:
         stack.callback(pipe.close)
         assert job.config.database_url is not None
-        database = stack.enter_context(Database(job.config.database_url, job.selection))
+        database = stack.enter_context(
+            Database(job.config.database_url, job.selection, job.config.keep)
+        )
         try:
             target = _target(job, stack)
             runtime.tune()

@@ -186,7 +186,7 @@ def write_ids(
 ) -> Iterator[Reject]:
     """Write the posts of `ids`, and yield those that cannot be; raises what `write_part` does."""
     selection = Selection(tenant=tenant or Selection.tenant)
-    with Database(url, selection) as database:
+    with Database(url, selection, target.keep) as database:
         for written in write_part(
             database, target, Part(ids=tuple(ids)), batch_size=batch_size, tenant=tenant
         ):

@@ -149,7 +149,7 @@ def _dry_run(job: Job, ids: Path | None, json: bool) -> None:
     from graphwriter.database import Database, Part
 
     dry_run = DryRun()
-    with Database(backfill.source(job.config), job.selection) as database:
+    with Database(backfill.source(job.config), job.selection, job.config.keep) as database:
         parts = [Part()] if ids is None else backfill.parts_of(ids)
         total = database.count() if ids is None else 0
         with Progress("reading", "post") as shown:

@@ -161,7 +161,7 @@ def postgres(config: Config, **options: Any) -> None:
 
     config.require("database_url", "neo4j_uri")
     chosen = selection(config, options)
-    with Database(source(config), chosen) as database:
+    with Database(source(config), chosen, config.keep) as database:
         database.check()
         _run(config, DatabaseSource(database, config.tenant, config.keep), strict=True, **options)
 

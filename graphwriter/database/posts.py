@@ -9,6 +9,7 @@ from uuid import UUID
 from graphwriter.database.connection import Connection, Unreadable
 from graphwriter.database.query import Query, Selection, embedded
 from graphwriter.errors import BadEvent, ConfigError
+from graphwriter.keep import NOTHING, Keep
 
 PAGE = 10_000  # rows of one query and its snapshot; fetched in smaller batches
 
@@ -30,14 +31,15 @@ class Part(NamedTuple):
 
 
 class Database:
-    """Posts of the PostgreSQL at `url`.
+    """Posts of the PostgreSQL at `url`; `keep`: columns of what is not kept are not read.
 
     Every method that sends a query raises `Unavailable` if the server does not answer or the
     connection is lost (call again, with a later `after`), and `ConfigError` for a missing table,
     column or permission, which it names. For an invalid query it is raised before the first row.
     """
 
-    def __init__(self, url: str, selection: Selection | None = None) -> None:
+    def __init__(self, url: str, selection: Selection | None = None, keep: Keep = NOTHING) -> None:
+        self._keep = keep
         self.selection = selection or Selection()
         self._connection = Connection(url)
         self._query: Query | None = None
@@ -60,7 +62,7 @@ class Database:
     def check(self) -> Query:
         """Connect and read the columns, on the first call only."""
         if self._query is None:
-            self._query = Query(self.selection, self._columns())
+            self._query = Query(self.selection, self._columns(), self._keep)
         return self._query
 
     def _columns(self) -> list[tuple[str, str]]:

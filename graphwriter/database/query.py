@@ -14,6 +14,7 @@ from typing import Any
 
 from graphwriter.database.connection import SCHEMA
 from graphwriter.errors import ConfigError
+from graphwriter.keep import NOTHING, Keep
 
 _TEXT = "any"
 _INTEGER = "int2 int4 int8 numeric"
@@ -56,6 +57,8 @@ _FIELDS = {
     "media_sha256_list": (_TEXTS, "media_sha256_list"),
     "grouped_id": (_INTEGER, "grouped_id"),
 }
+# Columns that are not looked at without the setting: others may mean something else by the name.
+_KEPT = {"urls": "links", "media_sha256_list": "media", "grouped_id": "albums"}
 _ALWAYS = ("post_id", "channel_id", "tg_channel_id", "telegram_message_id", "occurred_at")
 _USUAL = tuple(
     name
@@ -96,7 +99,9 @@ class Selection:
 class Query:
     """The SQL statements of a selection, for the columns and types of its source."""
 
-    def __init__(self, selection: Selection, columns: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, selection: Selection, columns: list[tuple[str, str]], keep: Keep = NOTHING
+    ) -> None:
         """Check the columns, (name, type) as PostgreSQL reports them; raises ConfigError."""
         self._selection = selection
         types = dict(columns)
@@ -106,7 +111,8 @@ class Query:
         self._sources = {
             name: found
             for name, (_, names) in _FIELDS.items()
-            if (found := [one for one in names.split() if one in types])
+            if getattr(keep, _KEPT.get(name, ""), True)
+            and (found := [one for one in names.split() if one in types])
         }
         wanted = _ALWAYS if selection.sql else (*_ALWAYS, *_USUAL)
         if missing := [_FIELDS[name][1] for name in wanted if name not in self._sources]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any, LiteralString
 
+from graphwriter.graph import info
 from graphwriter.graph.client import Graph, statement
 from graphwriter.graph.schema import CONSTRAINTS
+from graphwriter.keep import NOTHING, Keep
 
 GROUPS = 200  # keys that are merged in one transaction
 
@@ -16,13 +18,13 @@ def count(graph: Graph, name: str) -> int:
     return int(graph.rows(f"{_grouped(name)} RETURN count(*)")[0][0])
 
 
-def merge(graph: Graph, name: str) -> int:
+def merge(graph: Graph, name: str, keep: Keep = NOTHING) -> int:
     """Merge nodes with the same key, and return how many keys could not be merged.
 
     Of several posts with one post_id the post with the oldest event keeps it, as if it had been
     committed first; the others become placeholders. Raises as `Graph.write`.
     """
-    left = -1
+    types, left = info.ours(keep), -1
     while True:
         groups = graph.rows(
             f"{_grouped(name)} RETURN [n IN nodes | [elementId(n), n.tg_channel_id, "
@@ -37,8 +39,8 @@ def merge(graph: Graph, name: str) -> int:
             merged.append([node[0] for node in kept])
             demoted += [node[0] for node in others]
         if demoted:
-            graph.run(statement("demote"), ids=demoted)
-        graph.run(statement("merge"), groups=merged)
+            graph.run(statement("demote"), ids=demoted, types=types)
+        graph.run(statement("merge"), groups=merged, types=types)
         before, left = left, count(graph, name)
         if left == before:
             return left

@@ -9,6 +9,7 @@ import time
 from typing import NamedTuple
 
 from graphwriter.graph.client import Graph, statement
+from graphwriter.keep import Keep
 
 MOST = 200_000  # nodes that one query of doctor reads
 
@@ -17,6 +18,15 @@ LINKS = (
     *("FORWARDED_FROM", "FORWARDED_FROM_POST", "REPLIES_TO", "AUTHOR_OF"),
     *("LINKS_TO", "HAS_MEDIA"),
 )
+
+
+def ours(keep: Keep) -> list[str]:
+    """Return the types of links that are graphwriter's; the others are another service's."""
+    return [
+        *LINKS[:4],
+        *(["LINKS_TO"] if keep.links else []),
+        *(["HAS_MEDIA"] if keep.media else []),
+    ]
 
 
 class Version(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from graphwriter.events import Address, Endpoint
 from graphwriter.graph.client import Graph, statement
+from graphwriter.keep import NOTHING, Keep
 
 
 class PostState(NamedTuple):
@@ -54,9 +55,14 @@ def read(
     }
 
 
-def unlink(graph: Graph, addresses: Iterable[Address]) -> None:
-    """Delete the links of these posts that have no event; raises as `Graph.write`."""
-    ends = graph.run(statement("unsaid"), keys=sorted(addresses))
+def unlink(graph: Graph, addresses: Iterable[Address], keep: Keep = NOTHING) -> None:
+    """Delete the links of these posts that have no event; raises as `Graph.write`.
+
+    Types that are not kept are another service's, and stay.
+    """
+    ends = graph.run(
+        statement("unsaid"), keys=sorted(addresses), links=keep.links, media=keep.media
+    )
     if ends:
         graph.run(statement("orphans"), ids=[row["id"] for row in ends])
 

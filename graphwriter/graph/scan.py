@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any, LiteralString, NamedTuple
 
 from graphwriter.events import day
-from graphwriter.graph import posts, schema
+from graphwriter.graph import info, posts
 from graphwriter.graph.client import Graph, statement
-from graphwriter.keep import Keep
+from graphwriter.keep import NOTHING, Keep
 
 PAGE_SIZE = 2000  # nodes that one transaction reads
 _FIRST = -(2**63)
@@ -24,7 +24,6 @@ SCANS: tuple[tuple[LiteralString, LiteralString, dict[str, Any]], ...] = (
     ("Link", "scan_links", {"key": ""}),
     ("Media", "scan_media", {"key": ""}),
 )
-_CONSTRAINT = {"Link": "graphwriter_link", "Media": "graphwriter_media"}
 _Row = list[Any]  # the two parts of a key, the facet or "", and more; see scan_*.cypher
 
 
@@ -50,19 +49,26 @@ class ScanPage(NamedTuple):
     left: Violations
 
 
-def scan(graph: Graph, latest: int, share: float = 1.0, repair: bool = False) -> Iterator[ScanPage]:
+def scan(
+    graph: Graph,
+    latest: int,
+    share: float = 1.0,
+    repair: bool = False,
+    keep: Keep = NOTHING,
+) -> Iterator[ScanPage]:
     """Yield every page of the graph, or about a `share` of the pages; blocks for one page.
 
     Needs the constraints. No event can have a version above `latest`. `repair` deletes orphans,
     all but one of equal links, links of placeholders, and impossible versions. Raises as
     `Graph.read` and `Graph.write`.
     """
-    missing = set(schema.missing(graph, Keep(links=True, media=True)))
+    kept = {"Link": keep.links, "Media": keep.media}  # else the label may be another service's
     for label, name, start in SCANS:
-        if _CONSTRAINT.get(label) in missing:
-            continue  # the label may be another service's
+        if not kept.get(label, True):
+            continue
         text, at = statement(name), start
         limits = {"size": PAGE_SIZE, "latest": latest, "day": day(latest)}
+        limits |= {"links": keep.links, "media": keep.media}
         while True:
             jump = random.uniform(0, 2) * PAGE_SIZE * (1 / share - 1)  # noqa: S311 - a sample
             where: dict[str, Any] = {**at, **limits, "skip": int(jump)}
@@ -73,7 +79,7 @@ def scan(graph: Graph, latest: int, share: float = 1.0, repair: bool = False) ->
                 wrong = _in_both(wrong, _page(graph, text, where)[3])
             left = wrong
             if repair and any(wrong):
-                _repair(graph, wrong, limits)
+                _repair(graph, wrong, limits, keep)
                 left = _in_both(wrong, _page(graph, text, where)[3])
             yield ScanPage(label, nodes, unversioned, wrong, left)
             at = dict(zip(start, last, strict=True))
@@ -93,14 +99,16 @@ def _in_both(first: Violations, second: Violations) -> Violations:
     return Violations(*([r for r in a if r[:3] in b] for a, b in zip(first, again, strict=True)))
 
 
-def _repair(graph: Graph, wrong: Violations, limits: dict[str, int]) -> None:
+def _repair(graph: Graph, wrong: Violations, limits: dict[str, int], keep: Keep) -> None:
     """Repair the violations for which no event is needed."""
     if wrong.impossible:
         ids = [row[3][0] for row in wrong.impossible]
         graph.run(statement("impossible"), ids=ids, **limits)
     if placeholders := [(row[0], row[1]) for row in wrong.unsaid if not row[2]]:
-        posts.unlink(graph, placeholders)
+        posts.unlink(graph, placeholders, keep)
     if wrong.doubled:
-        graph.run(statement("doubled"), keys=[row[:2] for row in wrong.doubled])
+        graph.run(
+            statement("doubled"), keys=[row[:2] for row in wrong.doubled], types=info.ours(keep)
+        )
     if wrong.orphans:
         graph.run(statement("orphans"), ids=[row[3] for row in wrong.orphans])

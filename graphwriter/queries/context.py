@@ -74,13 +74,13 @@ def context(
     found.comments, more = posts.below(graph, roots, limit, depth)
     found.forwards = posts.forwards_of(posted, forwards)
     found.same, more_same = _same(graph, content, where, limit)
-    found.album = _album(graph, album, address)
+    found.album, more_album = _album(graph, album, address, limit)
     source = [found.origin.post] if found.origin and found.origin.post else []
     posts.fill(graph, [post, *source, *found.ancestors, *found.forwards, *found.same, *found.album])
     found.author, post.author = post.author, None
     left = {
         "ancestors": len(chain) - 1 - len(found.ancestors),
-        "album": 0,
+        "album": more_album,
         "replies": max(replied - sum(one.depth == 1 for one in found.replies), int(cut)),
         "comments": int(more or more_copies),
         "forwards": forwarded - len(found.forwards),
@@ -161,13 +161,16 @@ def _same(
     return same[:limit], int(limit is not None and len(same) > limit)
 
 
-def _album(graph: Graph, album: int | None, address: Address) -> list[Item]:
-    """Return the other parts of the album, where there is an index of albums."""
+def _album(
+    graph: Graph, album: int | None, address: Address, limit: int | None
+) -> tuple[list[Item], int]:
+    """Return the other parts of the album, and how many more, where there is an index of albums."""
     if album is None or not schema.has(graph, schema.ALBUM):
-        return []
+        return [], 0
     rows = graph.rows(statement("ask/album"), chat=address.chat, album=album, most=PARTS)
     parts = [Address(*row) for row in rows]
-    return [Item(address=str(part)) for part in parts if part != address]
+    others = [Item(address=str(part)) for part in parts if part != address]
+    return others[:limit], len(others) - len(others[:limit])
 
 
 def _fit(found: Context, characters: int, left: dict[str, int]) -> None:
@@ -175,11 +178,18 @@ def _fit(found: Context, characters: int, left: dict[str, int]) -> None:
     kinds = {kind: getattr(found, kind) for kind in KINDS}
     for kind in KINDS:
         setattr(found, kind, [])
+    links, found.links = found.links, []
     characters -= _size(found)
     if characters < 0 and (text := found.post.text):
         kept = max(0, len(text) + characters)
         found.post.text = text[:kept] + "…"
         left["characters of the text"] = len(text) - kept
+    for url in links:
+        characters -= _size(url) + 1
+        if characters < 0:
+            left["links"] = left.get("links", 0) + 1
+        else:
+            found.links.append(url)
     full = False
     for kind, item in _in_turn(kinds):
         characters -= _size(item) + 1

@@ -10,6 +10,7 @@ import hmac
 import re
 import secrets
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,10 +19,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 _ADDRESSES = ("address", "reply_to", "root", "origin", "post_id")
 _CHATS = ("id", "source", "target", "a", "b")
 PEOPLE = ("user", "signature", "hidden")
-_PERSONAL = re.compile(  # t.me/NAME may be a user, t.me/NAME/42 is a channel's post
-    r"https?://(?:www\.)?(?:t\.me|telegram\.(?:me|dog))/[^/?#]+/?(?:\?.*)?$|mailto:|tel:|tg:",
-    re.IGNORECASE,
-).match
+_POST = re.compile(r"/(?:s/)?(?:c/\d+|\w+)(?:/\d+)?/\d+/?", re.ASCII).fullmatch
+_HOSTS = re.compile(r"(?:.+\.)?(?:t\.me|telegram\.(?:me|dog)|wa\.me|whatsapp\.com)").fullmatch
 _USER = re.compile(r"([1-9]\d*):(-?\d+)", re.ASCII).fullmatch
 
 
@@ -37,7 +36,7 @@ class Pseudonyms:
 
     def url(self, url: str) -> str:
         """Return `url`, or a pseudonym for it if it may name a person."""
-        return self.user(f"url {url}") if _PERSONAL(url) else url
+        return self.user(f"url {url}") if _personal(url) else url
 
     def of(self, answer: T) -> Any:
         """Return `answer` as plain values, without ids, names and texts of users."""
@@ -72,3 +71,18 @@ class Pseudonyms:
         if found := _USER(text):
             return f"{self.user(f'user {found[1]}')}:{found[2]}"
         return text
+
+
+def _personal(url: str) -> bool:
+    """Return whether a URL may name a person: of t.me all but posts of chats, which keep their
+    names; and everything that is no plain address of a page, such as mailto: or a login.
+    """
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+    except ValueError:
+        return True
+    if parts.scheme not in ("http", "https") or "@" in parts.netloc or not host:
+        return True
+    named = host.removeprefix("www.") not in ("t.me", "telegram.me", "telegram.dog")
+    return bool(_HOSTS(host)) and (named or not _POST(parts.path))

@@ -117,7 +117,7 @@ class Audit:
         missing = schema.missing(self._graph, keep)
         for name in missing:
             number = duplicates.count(self._graph, name)
-            left = duplicates.merge(self._graph, name) if self._repair and number else number
+            left = duplicates.merge(self._graph, name, keep) if self._repair and number else number
             detail = f"to see them: {schema.duplicates(name)}"
             if number:
                 self._add(Difference(DUPLICATE, name, detail), number, left)
@@ -150,7 +150,7 @@ class Audit:
         if not self.report.compared:
             return
         before = {kind: self.report.kinds[kind].left for kind in _TWICE}
-        for page in scan(self._graph, self._latest, self.report.share, self._repair):
+        for page in scan(self._graph, self._latest, self.report.share, self._repair, self._keep):
             counts["nodes"] += page.nodes
             counts["unversioned"] += page.unversioned
             for rows, left, describe in zip(page.wrong, page.left, _DESCRIBE, strict=True):
@@ -204,7 +204,7 @@ class Audit:
         after = second
         if bad and self._repair:
             self._write([item for item in wrong if _event(item).address in bad])
-            posts.unlink(self._graph, bad)
+            posts.unlink(self._graph, bad, self._keep)
             after = self._comparisons(source, wrong)
         for address in bad:
             left = Counter(difference.kind for difference in after[address].differences)

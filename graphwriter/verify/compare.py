@@ -64,7 +64,7 @@ def compare(
     right = newer = 0
     for name, facet, version in zip(_FACETS, event[2:], held.versions, strict=True):
         if facet is None:
-            if _is_unsaid(name, version, held):
+            if getattr(keep, name, True) and _is_unsaid(name, version, held):
                 found.append(Difference(UNSAID, where, unsaid(name)))
             continue
         differing = _differences(facet, held, keep, exact)

@@ -14,6 +14,7 @@ from graphwriter import events
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
 from graphwriter.keep import EVERYTHING, NOTHING, Keep
+from graphwriter.verify.audit import Audit
 
 PAGE, FILE = "https://a.example/x", "ab" * 32
 CONTENT: dict[str, Any] = {"urls": [PAGE], "media_sha256_list": [FILE], "grouped_id": 7}
@@ -116,3 +117,20 @@ def test_constraints_of_what_is_not_kept_are_not_needed(graphs: list[Graph]) -> 
     assert {"graphwriter_link", "graphwriter_media"} <= {*schema.needed(EVERYTHING)}
     assert schema.missing(graphs[0], EVERYTHING) == []
     assert schema.has(graphs[0], schema.ALBUM)
+
+
+def test_links_of_another_service_stay_where_such_links_are_not_kept(graphs: list[Graph]) -> None:
+    """Neither an audit with repair nor a new event looks at types that are not kept."""
+    graph = graphs[0]
+    write(graph, values(1, 1), keep=NOTHING)
+    graph.run(
+        "MATCH (p:Post) CREATE (p)-[:HAS_MEDIA]->(:Media {theirs: 1}), (:Media {sha256: 'x'})"
+    )
+    audit = Audit(graph, repair=True)
+    audit.constraints()
+    for _ in audit.scan():
+        pass
+    assert audit.report.found == 0
+    write(graph, values(1, 2, views_count=1), keep=NOTHING)
+    assert rows(graph, "MATCH (n:Media) RETURN count(n)") == [[2]]
+    assert rows(graph, "MATCH (:Post)-[:HAS_MEDIA]->(n) RETURN n.theirs") == [[1]]

@@ -111,9 +111,11 @@ def test_the_text_of_a_context_has_links_to_cite(talk: Graph) -> None:
     ("url", "hidden"),
     [
         ("https://t.me/somebody", True), ("https://T.me/somebody/?start=1", True),
-        ("mailto:ann@a.example", True), ("tg://resolve?domain=somebody", True),
-        ("https://t.me/news_x/42", False), ("https://t.me/c/5/1", False),
-        ("https://a.example/t.me/x", False),
+        ("https://t.me/john/s/5", True), ("https://john.t.me/", True), ("sms:+7999", True),
+        ("http://t.me:8080/john", True), ("https://wa.me/7999", True),
+        ("https://me:secret@a.example/", True), ("mailto:ann@a.example", True),
+        ("tg://resolve?domain=somebody", True), ("https://t.me/news_x/42", False),
+        ("https://t.me/c/5/1", False), ("https://a.example/t.me/x", False),
     ],
 )  # fmt: skip
 def test_a_url_that_may_name_a_person_gets_a_pseudonym(url: str, hidden: bool) -> None:

@@ -3,7 +3,7 @@ UNWIND $ids AS id
 MATCH (p:Post)
 WHERE elementId(p) = id
 SET p.locked = null
-WITH p, [(p)-[r:REPLIES_TO|FORWARDED_FROM|FORWARDED_FROM_POST|LINKS_TO|HAS_MEDIA]->() | r]
+WITH p, [(p)-[r]->() WHERE type(r) IN $types | r]
   + [(p)<-[r:AUTHOR_OF]-() | r] AS links
 FOREACH (r IN links | DELETE r)
 WITH p, {tg_channel_id: p.tg_channel_id, telegram_message_id: p.telegram_message_id} AS address

@@ -7,5 +7,6 @@ WITH m
 UNWIND [(m)-[r:REPLIES_TO|FORWARDED_FROM|FORWARDED_FROM_POST|LINKS_TO|HAS_MEDIA]->(n) | [r, n]]
   + [(m)<-[r:AUTHOR_OF]-(n) | [r, n]] AS link
 WITH m, link[0] AS r, link[1] AS n
+WHERE type(r) IN $types
 WITH m, type(r) AS kind, n, properties(r) AS values, collect(r) AS same
 FOREACH (r IN same[1..] | DELETE r)

@@ -14,8 +14,7 @@ WITH nodes, nodes[0] AS keep, nodes[1..] AS others
 WHERE size(others) > 0 AND NOT EXISTS {
   UNWIND others AS n
   MATCH (n)-[r]-()
-  WHERE NOT type(r) IN ['REPLIES_TO', 'FORWARDED_FROM', 'FORWARDED_FROM_POST', 'AUTHOR_OF', 'LINKS_TO',
-    'HAS_MEDIA']
+  WHERE NOT type(r) IN $types
 }
 WITH nodes, keep, others,
   reduce(best = keep, n IN others | CASE

@@ -12,8 +12,8 @@ UNWIND CASE WHEN m.reply_version IS NULL THEN [(m)-[r:REPLIES_TO]->(n) | [r, n]]
   + CASE WHEN m.author_version IS NULL THEN [(m)<-[r:AUTHOR_OF]-(n) | [r, n]] ELSE [] END
   + CASE WHEN m.forward_version IS NULL
     THEN [(m)-[r:FORWARDED_FROM|FORWARDED_FROM_POST]->(n) | [r, n]] ELSE [] END
-  + CASE WHEN m.links_version IS NULL THEN [(m)-[r:LINKS_TO]->(n) | [r, n]] ELSE [] END
-  + CASE WHEN m.media_version IS NULL THEN [(m)-[r:HAS_MEDIA]->(n) | [r, n]] ELSE [] END AS link
+  + CASE WHEN $links AND m.links_version IS NULL THEN [(m)-[r:LINKS_TO]->(n) | [r, n]] ELSE [] END
+  + CASE WHEN $media AND m.media_version IS NULL THEN [(m)-[r:HAS_MEDIA]->(n) | [r, n]] ELSE [] END AS link
 WITH link[0] AS r, link[1] AS n
 DELETE r
 RETURN DISTINCT elementId(n) AS id

@@ -214,7 +214,8 @@ CALL (unforwarded, unreplied, unauthored, unlinked, unfiled) {
   UNWIND unforwarded + unreplied + unauthored + unlinked + unfiled AS old
   UNWIND old AS link
   WITH DISTINCT link[1] AS n
-  WHERE NOT n:Post
+  WHERE NOT n:Post AND (labels(n) = [] OR n:Message OR n:ForwardSource OR n:Author OR n:Link
+    OR n:Media)
   SET n.locked = null
   WITH n
   WHERE NOT EXISTS { (n)--() }

@@ -310,8 +310,15 @@ def _urls(message: Message) -> list[str]:
                     text = units[2 * start : 2 * (start + size)]
                     found.append(text.decode("utf-16-le", "ignore"))
     if message.media is not None and _kind(message.media) == "MessageMediaWebPage":
-        found.append(_part(_part(message.media, "webpage"), "url"))
+        page = _part(_part(message.media, "webpage"), "url")
+        if isinstance(page, str) and _bare(page) not in map(_bare, filter(None, found)):
+            found.append(page)
     return list(dict.fromkeys(url for url in found if isinstance(url, str) and url))
+
+
+def _bare(url: str) -> str:
+    """Return what is the same in a URL of the text and in that of its preview."""
+    return url.rpartition("://")[2].rstrip("/").lower()
 
 
 def _part(value: Any, name: str) -> Any:

@@ -31,4 +31,4 @@ RETURN s.source_id, s.source_type, s.name, from.source_name,
   COUNT { (m)<-[:REPLIES_TO]-() }, COUNT { (m)<-[:FORWARDED_FROM_POST]-() }, m.content_hash,
   ancestors, read >= $most, copies, forwards,
   m.posted_at.epochSeconds * 1000000 + m.posted_at.microsecond, m.grouped_id,
-  [(m)-[r:LINKS_TO]->() | r.url]
+  [(m)-[r:LINKS_TO]->() WHERE r.url IS NOT NULL | r.url]

@@ -12,6 +12,7 @@ CALL (m) {
 }
 CALL (m) {
   MATCH (m)-[r:LINKS_TO]->(n)
+  WHERE r.url IS NOT NULL
   MATCH (n)<-[:LINKS_TO]-(p:Post)
   WHERE p <> m
   WITH p, r LIMIT $most

@@ -19,6 +19,7 @@ from support.proxy import Proxy
 from graphwriter.database import Database, Part, Selection
 from graphwriter.database import posts as pages
 from graphwriter.errors import ConfigError, Unavailable
+from graphwriter.keep import EVERYTHING
 
 LINKED = Selection(linked=True)
 ROWS = rows(300)
@@ -55,15 +56,26 @@ def of(chosen: Callable[[dict[str, Any]], object]) -> list[str]:
 
 def test_every_row_is_its_event(filled: str) -> None:
     """The same address, time and registers as the reference model reads off the row."""
-    with Database(filled) as database:
+    with Database(filled, keep=EVERYTHING) as database:
         found = {row.id: decode({"data": row.data}) for row in database.posts()}
     assert found == {str(row["id"]): decode(event(row)) for row in ROWS}
 
 
 def test_nulls_clear_speaks_for_every_facet(filled: str) -> None:
-    with Database(filled, Selection(nulls_clear=True)) as database:
+    with Database(filled, Selection(nulls_clear=True), EVERYTHING) as database:
         found = {row.id: decode({"data": row.data}) for row in database.posts()}
     assert found == {str(row["id"]): decode(event(row, nulls_clear=True)) for row in ROWS}
+
+
+def test_columns_of_what_is_not_kept_may_have_any_type(filled: str) -> None:
+    own = Selection(
+        sql="SELECT id, channel_id, 9 AS tg_channel_id, telegram_message_id, posted_at, "
+        "'a text' AS urls FROM posts"
+    )
+    with Database(filled, own) as database:
+        assert b"urls" not in next(iter(database.posts())).data
+    with Database(filled, own, EVERYTHING) as database, pytest.raises(ConfigError, match="urls of"):
+        database.check()
 
 
 @pytest.mark.parametrize(

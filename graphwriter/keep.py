@@ -17,7 +17,6 @@ class Keep(NamedTuple):
 
 
 NOTHING = Keep()
-EVERYTHING = Keep(text=True, links=True, media=True, albums=True)
 
 
 def read(text: bool, enrich: str | None) -> Keep:

@@ -128,16 +128,13 @@ def _newer(held: Any, facet: Any) -> Any:
 
 
 def _rows(events: dict[Address, Event], keep: Keep) -> Batch:
-    targets, source_names, author_names = _ends(events.values())
-    linked = [end for event in events.values() if event.links for end, _ in event.links.targets]
-    targets.update(end for end in linked if not isinstance(end, str))
+    targets, source_names, author_names, pages, hashes = _ends(events.values())
     messages = sorted(targets.union(events))
     position: dict[Address | None, int]
     position = {address: at for at, address in enumerate(messages)}
     sources, source_position = _sorted(source_names)
     authors, author_position = _sorted(author_names)
-    urls = sorted({end for end in linked if isinstance(end, str)})
-    files = sorted({one for event in events.values() if event.media for one in event.media.hashes})
+    urls, files = sorted(pages), sorted(hashes)
     url_position = {url: at for at, url in enumerate(urls)}
     file_position = {key: at for at, key in enumerate(files)}
     link_rows: list[Row] = []
@@ -199,12 +196,14 @@ def _link_row(
     return [at, links.version, links.total, to_messages, to_urls]
 
 
-def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels]:
-    """Return the other ends of the links: messages, sources, authors."""
+def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels, set[str], set[str]]:
+    """Return the other ends of the links: messages, sources, authors, pages, files."""
     messages: set[Address] = set()
     sources: Labels = {}
     authors: Labels = {}
-    for _, _, _, forward, reply, author, *_ in events:
+    pages: set[str] = set()
+    files: set[str] = set()
+    for _, _, _, forward, reply, author, links, media in events:
         if forward is not None:
             if forward.target is not None:
                 messages.add(forward.target)
@@ -214,7 +213,15 @@ def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels]:
             messages.add(reply.target)
         if author is not None and author.author is not None:
             _label(authors, author.author, author.version, author.name)
-    return messages, sources, authors
+        if links is not None:
+            for end, _ in links.targets:
+                if isinstance(end, str):
+                    pages.add(end)
+                else:
+                    messages.add(end)
+        if media is not None:
+            files.update(media.hashes)
+    return messages, sources, authors, pages, files
 
 
 def _seconds(micros: int | None) -> tuple[int | None, int | None]:

@@ -19,14 +19,13 @@ LINKS = (
     *("LINKS_TO", "HAS_MEDIA"),
 )
 
+# Types that other services may use, by the setting that makes them ours.
+_KEPT = {"LINKS_TO": "links", "HAS_MEDIA": "media"}
+
 
 def ours(keep: Keep) -> list[str]:
     """Return the types of links that are graphwriter's; the others are another service's."""
-    return [
-        *LINKS[:4],
-        *(["LINKS_TO"] if keep.links else []),
-        *(["HAS_MEDIA"] if keep.media else []),
-    ]
+    return [kind for kind in LINKS if getattr(keep, _KEPT.get(kind, ""), True)]
 
 
 class Version(NamedTuple):

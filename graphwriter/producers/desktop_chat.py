@@ -215,12 +215,13 @@ class Chat:
         edited = _micros(message, "edited")
         if edited is not None and edited < posted:
             edited = None  # exports of 2019 write 1970 for "never"
+        blocks = _blocks(message)
         occurred = occurred_at or times.iso(posted if edited is None else edited)
         return {
             **identity(tenant, *self._address(message.id), occurred, self._account),
             "posted_at": times.iso(posted),
-            "text": _text(message),
-            "urls": _urls(message),
+            "text": _text(message, blocks),
+            "urls": _urls(message, blocks),
             "has_media": _has_media(message),
             "is_edited": edited is not None,
             "reactions_count": (
@@ -368,15 +369,15 @@ def _has_media(message: Message) -> bool:
     )
 
 
-def _text(message: Message) -> str:
+def _text(message: Message, blocks: list[_Block]) -> str:
     text = _joined(message.text)
     if not text:
-        text = "\n".join(filter(None, (_joined(block.text) for block in _blocks(message))))
+        text = "\n".join(filter(None, (_joined(block.text) for block in blocks)))
     return text
 
 
-def _urls(message: Message) -> list[str]:
-    texts = (message.text, *(block.text for block in _blocks(message)))
+def _urls(message: Message, blocks: list[_Block]) -> list[str]:
+    texts = (message.text, *(block.text for block in blocks))
     parts = (part for text in texts if not isinstance(text, str) for part in text)
     return [part.url for part in parts if not isinstance(part, str) and part.url]
 

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from graphwriter.events.links import TELEGRAM
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 _ADDRESSES = ("address", "reply_to", "root", "origin", "post_id")
@@ -84,5 +86,5 @@ def _personal(url: str) -> bool:
         return True
     if parts.scheme not in ("http", "https") or "@" in parts.netloc or not host:
         return True
-    named = host.removeprefix("www.") not in ("t.me", "telegram.me", "telegram.dog")
+    named = host.removeprefix("www.") not in TELEGRAM
     return bool(_HOSTS(host)) and (named or not _POST(parts.path))

@@ -14,12 +14,12 @@ import psycopg
 import pytest
 from support.model import decode
 from support.posts import START, create, event, rows
+from support.product import EVERYTHING
 from support.proxy import Proxy
 
 from graphwriter.database import Database, Part, Selection
 from graphwriter.database import posts as pages
 from graphwriter.errors import ConfigError, Unavailable
-from graphwriter.keep import EVERYTHING
 
 LINKED = Selection(linked=True)
 ROWS = rows(300)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.graphs import CHANNEL, values
+from support.product import EVERYTHING
 
 from graphwriter import events
 from graphwriter.errors import BadEvent
 from graphwriter.events import Links, Media
 from graphwriter.events.links import target
-from graphwriter.keep import EVERYTHING
 
 LONG = "https://a.example/" + "x" * 2000
 

@@ -22,10 +22,10 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).parent.parent)]
 
 from support.cases import CASES  # noqa: E402
+from support.product import EVERYTHING  # noqa: E402
 
 from graphwriter import events  # noqa: E402
 from graphwriter.errors import BadEvent, GraphwriterError  # noqa: E402
-from graphwriter.keep import EVERYTHING  # noqa: E402
 from graphwriter.producers import desktop, lines  # noqa: E402
 from graphwriter.producers.demo import demo  # noqa: E402
 from graphwriter.producers.demo.entries import form_a  # noqa: E402

@@ -27,11 +27,10 @@ from support.cases import BASE
 from support.model import Model, assert_same, read_graph
 from support.names import GROUP, STREAM
 from support.neo4j import Server
-from support.product import digest
+from support.product import EVERYTHING, digest
 from support.proxy import Proxy
 
 from graphwriter.graph import Graph, schema
-from graphwriter.keep import EVERYTHING
 from graphwriter.stream import DeadLetters, Stream, info
 from graphwriter.worker.writer import Writer
 

@@ -9,11 +9,12 @@ import neo4j
 import pytest
 from support.graphs import rows, together, values
 from support.neo4j import Server
+from support.product import EVERYTHING
 
 from graphwriter import events
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
-from graphwriter.keep import EVERYTHING, NOTHING, Keep
+from graphwriter.keep import NOTHING, Keep
 from graphwriter.verify.audit import Audit
 
 PAGE, FILE = "https://a.example/x", "ab" * 32

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.model import Fields, assert_same, read_graph
 from support.neo4j import Server
-from support.product import decode, model
+from support.product import EVERYTHING, decode, model
 from support.strategies import worlds
 
 from graphwriter.events import Event
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import Batch, fold
-from graphwriter.keep import EVERYTHING, NOTHING, Keep
+from graphwriter.keep import NOTHING, Keep
 
 EXAMPLES = 100
 WORKERS = 4

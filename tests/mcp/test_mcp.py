@@ -23,12 +23,12 @@ from support.graphs import CHANNEL, values
 from support.graphs import graph as graph
 from support.graphs import unindexed as unindexed
 from support.neo4j import Server
+from support.product import EVERYTHING
 from support.waits import until
 
 from graphwriter import events, queries
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
-from graphwriter.keep import EVERYTHING
 from graphwriter.mcp import tools
 from graphwriter.queries.address import Address
 

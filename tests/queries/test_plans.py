@@ -11,11 +11,11 @@ import pytest
 from support.graphs import drop_reading, event
 from support.graphs import graph as graph
 from support.neo4j import Server
+from support.product import EVERYTHING
 
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
 from graphwriter.graph.client import bounded
-from graphwriter.keep import EVERYTHING
 
 FOLDER = resources.files("graphwriter.graph") / "cypher" / "ask"
 NAMES = sorted(

@@ -15,13 +15,12 @@ from support.graphs import drop_reading
 from support.model import Model, read_graph
 from support.neo4j import Server
 from support.paths import DATA
-from support.product import decode, model
+from support.product import EVERYTHING, decode, model
 from support.strategies import form_a
 
 from graphwriter import queries
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
-from graphwriter.keep import EVERYTHING
 from graphwriter.queries.address import Address
 
 START = datetime(2024, 5, 1, tzinfo=UTC)

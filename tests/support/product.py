@@ -9,6 +9,7 @@ from graphwriter.events import Event
 from graphwriter.keep import NOTHING, Keep
 from support.model import Fields, Model, as_bytes
 
+EVERYTHING = Keep(text=True, links=True, media=True, albums=True)
 CLOCK = 1_800_000_000  # seconds since 1970: every comparison's own time
 
 

@@ -15,13 +15,12 @@ from support import graphs
 from support.graphs import CHANNEL, rows, together
 from support.model import assert_same, read_graph
 from support.neo4j import Server
-from support.product import model
+from support.product import EVERYTHING, model
 
 from graphwriter import events
 from graphwriter.graph import Graph, scan, schema
 from graphwriter.graph.batch import fold
 from graphwriter.graph.client import statement
-from graphwriter.keep import EVERYTHING
 from graphwriter.verify import audit as audits
 from graphwriter.verify.audit import Audit, AuditReport
 from graphwriter.verify.sources import FileSource, Item, Source

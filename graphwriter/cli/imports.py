@@ -153,8 +153,9 @@ def notes(counts: Counter[str]) -> Iterator[str]:
         )
     if number := counts["unthreaded"]:
         yield (
-            f"{counted(number, 'message')} may answer the root of a topic that is not in the file: "
-            "their replies are left as they are in the graph; export the chat from its beginning"
+            f"{counted(number, 'message')} may reply to the first message of a topic, which is "
+            "not in the file: their replies in the graph are not changed; export the chat from its "
+            "beginning"
         )
 
 

@@ -57,7 +57,7 @@ _FIELDS = {
     "media_sha256_list": (_TEXTS, "media_sha256_list"),
     "grouped_id": (_INTEGER, "grouped_id"),
 }
-# Columns that are not looked at without the setting: others may mean something else by the name.
+# Read only if the setting is on: another schema may use such a name for something else.
 _KEPT = {"urls": "links", "media_sha256_list": "media", "grouped_id": "albums"}
 _ALWAYS = ("post_id", "channel_id", "tg_channel_id", "telegram_message_id", "occurred_at")
 _USUAL = tuple(

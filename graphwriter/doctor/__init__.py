@@ -4,8 +4,9 @@ A check is a generator of findings over `Facts`. The facts are read before (`fac
 asks no server and cannot hang. A check whose fact is missing reports that it could not be made,
 and why; an error that no other check reports becomes a finding.
 
-To add a check: write the function in the file of its subject, add it to that file's `CHECKS`, and
-add a fact to `facts.Facts` if it needs a new one. Its name, with spaces, is its name in the output.
+To add a check: write the function in the file of its subject and add it to that file's `CHECKS`.
+A new fact is a field of `facts.Facts` and a reader in its table `_REDIS` or `_NEO4J`. The name of
+the function, with spaces, is the check's name in the output.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 Pure: the same entry gives the same `Event` everywhere, in either form. Ids are marked, times are
 integer microseconds since 1970, empty names are None. A new field of a facet is added to its class
-here, to its digest, and to the row in `graph/batch.py`.
+here, to its digest, and to the row in `graph/batch.py`. A digest must stay as it was where the new
+field is null, as with `grouped_id`: otherwise each version in existing graphs differs from that of
+the same event today.
 """
 
 from __future__ import annotations
@@ -169,7 +171,7 @@ def normalise(
         event.content_hash,
         event.text,
     )
-    # Without an album the digest is that of a graph that was written before there were albums.
+    # Without an album the digest is the one of versions that were written before albums existed.
     album = event.grouped_id
     tie = digest(values if album is None else (*values, album))
     post: Post = _new(Post, (base | tie, *values, album))

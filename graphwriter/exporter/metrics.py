@@ -1,7 +1,8 @@
 """The metrics: every name and its help text is in this file.
 
-To add a metric, yield it from the function of its subject below. A counter also needs a field in
-`worker/counts.py`, which the heartbeat files then contain.
+To add a metric, yield it from the function of its subject below. A counter of a worker also needs
+a field in `worker/counts.py`, which the heartbeat files then contain. A fact of Redis also needs to
+be read in `stream/info.py` and handed on in `status.py`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ Node properties:
 Message {tg_channel_id: INTEGER, telegram_message_id: INTEGER}
 Post {tg_channel_id: INTEGER, telegram_message_id: INTEGER, post_id: STRING, posted_at: DATE_TIME, \
 views_count: INTEGER, forwards_count: INTEGER, reactions_count: INTEGER, has_media: BOOLEAN, \
-is_edited: BOOLEAN, telegram_post_url: STRING, content_hash: STRING, text: STRING}
+is_edited: BOOLEAN, telegram_post_url: STRING, content_hash: STRING, text: STRING, \
+grouped_id: INTEGER}
 ForwardSource {source_id: STRING, source_type: STRING, name: STRING}
 Author {author_id: STRING, author_type: STRING, name: STRING}
 Link {url: STRING}

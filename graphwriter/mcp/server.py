@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ import anyio
 import mcp_types as types
 from mcp.server.lowlevel.server import Server
 from mcp.server.stdio import stdio_server
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from graphwriter import __version__
 from graphwriter.errors import GraphwriterError
@@ -24,15 +27,41 @@ log = logging.getLogger("graphwriter")
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-def server(graph: Graph) -> Server[Any]:
+class Measured:
+    """How long the tools of one server took, and what they refused, as metrics."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        told = ("tool",)
+        self._seconds = Histogram(
+            "graph_writer_mcp_seconds", "time to answer a tool", told, registry=self.registry
+        )
+        self._refused = Counter(
+            "graph_writer_mcp_refused", "calls that got an error", told, registry=self.registry
+        )
+
+    def answered(self, tool: str, seconds: float) -> None:
+        """Count and log a call that got its answer."""
+        self._seconds.labels(tool).observe(seconds)
+        log.info("%s answered in %.3f s", tool, seconds)
+
+    def refused(self, tool: str, error: Exception) -> None:
+        """Count and log a call that got an error. Tools that do not exist share one label."""
+        self._refused.labels(tool if tool in tools.TOOLS else "unknown").inc()
+        log.info("%s refused: %s", tool, error)
+
+
+def server(graph: Graph, measured: Measured | None = None) -> Server[Any]:
     """Return the server of a graph. Queries run in threads, `CONCURRENT` at a time."""
     limiter = anyio.CapacityLimiter(CONCURRENT)
+    measured = measured or Measured()
 
     async def list_tools(_: Any, __: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[_described(name) for name in tools.TOOLS])
 
     async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
         arguments = params.arguments or {}
+        start = time.monotonic()
         try:
             if params.name not in tools.TOOLS:
                 raise ValueError(f"there is no tool {params.name!r}: {', '.join(tools.TOOLS)}")
@@ -40,8 +69,9 @@ def server(graph: Graph) -> Server[Any]:
                 tools.call, graph, params.name, arguments, limiter=limiter
             )
         except (GraphwriterError, ValueError) as error:
-            log.info("%s refused: %s", params.name, error)
+            measured.refused(params.name, error)
             return types.CallToolResult(content=[_text(str(error))], is_error=True)
+        measured.answered(params.name, time.monotonic() - start)
         return types.CallToolResult(content=[_text(tools.text(result))], structured_content=result)
 
     async def list_resources(_: Any, __: Any) -> types.ListResourcesResult:
@@ -85,10 +115,23 @@ def serve(graph: Graph) -> None:
 
 
 def serve_http(graph: Graph, port: int, token: str) -> None:
-    """Serve clients of this machine that send `token`, until the process is stopped."""
-    import uvicorn
+    """Serve clients of this machine that send `token`, until the process is stopped.
 
-    app = _guarded(server(graph).streamable_http_app(), token)
+    The protocol is at /mcp, and metrics for Prometheus are at /metrics.
+    """
+    import uvicorn
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    measured = Measured()
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(measured.registry), media_type=CONTENT_TYPE_LATEST)
+
+    served = server(graph, measured)
+    routes = [Route("/metrics", metrics)]
+    app = _guarded(served.streamable_http_app(custom_starlette_routes=routes), token)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
 
 

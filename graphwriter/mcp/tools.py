@@ -31,7 +31,7 @@ A graph of Telegram posts in Neo4j. (:Message {tg_channel_id, telegram_message_i
 its address: the marked id of its chat (channels below -10^12, groups below 0, users above 0) and
 its id there. It is a (:Post) too once it was ingested, with post_id, posted_at, views_count,
 forwards_count, reactions_count, has_media, is_edited, telegram_post_url, content_hash and, if
-switched on, text. A message without the label Post is known from references only.
+switched on, text and grouped_id (the album). A message without the label Post was never ingested.
 (:Post)-[:FORWARDED_FROM]->(:ForwardSource {source_id, source_type, name}): the channel, group, user
 or hidden person that a post forwards. (:Post)-[:FORWARDED_FROM_POST]->(:Message): the original
 message. (:Post)-[:REPLIES_TO]->(:Message). (:Author {author_id, author_type, name})-[:AUTHOR_OF]->

@@ -4,8 +4,9 @@ Another service publishes its own events with `EventPublisher`; `prepare_parsed_
 Telethon message. Both are imported on first use: reading a file needs no driver.
 
 To add an import format, write a file here with a function `events(path, *, tenant, rejected,
-counts)` that yields events of form (a), as `desktop.py` does: `JsonFile` reads large JSON files,
-`identity` makes the required fields. Then add a command beside `desktop` in cli/imports.py.
+counts, account)` that yields events of form (a), as `desktop.py` does: `JsonFile` reads large JSON
+files, `identity` makes the required fields. Then add a command beside `desktop` in cli/imports.py,
+and name the format in `foreign.py`, by which the other imports say what a wrong file is.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class Intake:
         if entries := self._own_pending() or self._claimed():
             return self._prepare(entries)
         prepared = self.ahead.take() if self.ahead.started else self._read()
-        # Only after a full batch: at less load the next one would be taken before it has gathered.
+        # Only after a full batch. At lower load this would take entries too early, in small ones.
         if prepared.size == self._batch_size and self.ahead.idle:
             self.ahead.start(self._read)
         return prepared

@@ -81,6 +81,43 @@ def test_a_page_in_every_post_makes_no_deadlock(graphs: list[Graph]) -> None:
     assert sum(graph.retries for graph in graphs) == 0
 
 
+def test_edits_that_keep_their_links_lock_no_page_and_no_file(graphs: list[Graph]) -> None:
+    """Eight workers edit posts of their own; all posts have the same 20 pages and one file."""
+    pages = [f"https://a.example/{page}" for page in range(20)]
+    first = [values(n, 1, urls=pages, media_sha256_list=[FILE]) for n in range(1, 801)]
+    write(graphs[0], *first)
+    made = rows(graphs[0], "MATCH ()-[r:LINKS_TO]->() RETURN collect(elementId(r)) AS ids")
+
+    def work(graph: Graph, at: int) -> Callable[[], None]:
+        def call() -> None:
+            for turn in range(2, 6):
+                own = range(at * 100 + 1, at * 100 + 101)
+                shuffled = pages[turn + at :] + pages[: turn + at]
+                told = [values(n, turn, urls=shuffled, media_sha256_list=[FILE]) for n in own]
+                write(graph, *told[:50])
+                write(graph, *told[50:])
+
+        return call
+
+    assert together(*(work(graph, at) for at, graph in enumerate(graphs))) == []
+    assert sum(graph.retries for graph in graphs) == 0
+    found = rows(graphs[0], "MATCH ()-[r:LINKS_TO]->() RETURN collect(elementId(r)) AS ids")
+    assert sorted(found[0][0]) == sorted(made[0][0])
+
+
+def test_an_edit_changes_only_the_links_that_differ(graphs: list[Graph]) -> None:
+    other = "https://b.example/y"
+    write(graphs[0], values(1, 1, urls=[PAGE, other, "t.me/c/1179270258/5"]))
+    ids = "MATCH (:Post)-[r:LINKS_TO]->(n:Link) RETURN n.url, elementId(r) ORDER BY n.url"
+    before = dict(rows(graphs[0], ids))
+    write(graphs[0], values(1, 2, urls=["https://c.example/z", PAGE]))
+    after = dict(rows(graphs[0], ids))
+    assert {*after} == {PAGE, "https://c.example/z"}
+    assert after[PAGE] == before[PAGE]
+    gone = "MATCH (n) WHERE n:Link OR n:Message AND NOT n:Post RETURN n.url ORDER BY n.url"
+    assert rows(graphs[0], gone) == [[PAGE], ["https://c.example/z"]]
+
+
 def test_a_page_that_loses_its_last_posts_at_once_is_deleted(graphs: list[Graph]) -> None:
     for turn in range(10):
         told = [values(n, turn * 2 + 1, **CONTENT) for n in range(1, 9)]

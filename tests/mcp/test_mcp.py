@@ -139,9 +139,16 @@ def test_http_answers_only_who_sends_the_token(
                 with pytest.raises(urllib.error.HTTPError, match="401"):
                     urllib.request.urlopen(urllib.request.Request(url, b"{}", headers))
             result = anyio.run(program, {"Authorization": f"Bearer {token}"})
+            with_token = {"Authorization": f"Bearer {token}"}
+            metrics = urllib.request.Request(url.replace("/mcp", "/metrics"), headers=with_token)
+            with urllib.request.urlopen(metrics) as answer:
+                told = answer.read().decode()
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                urllib.request.urlopen(metrics.full_url)
         finally:
             server.terminate()
     assert result.structured_content["answer"]["root"] == ADDRESS
+    assert 'graph_writer_mcp_seconds_count{tool="get_thread"} 1.0' in told
 
 
 def listens(port: int) -> bool:

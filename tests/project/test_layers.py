@@ -42,7 +42,7 @@ BORDERS = {
     "neo4j": {"graph", "graphrag", "embedded"},
     "psycopg": {"database"},
     "click": {"cli"},
-    "prometheus_client": {"exporter"},
+    "prometheus_client": {"exporter", "mcp"},
     "waitress": {"exporter"},
     "jinja2": {"exporter"},
     "supervisor": {"worker"},

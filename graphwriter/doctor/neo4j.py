@@ -13,6 +13,7 @@ from graphwriter.graph import schema
 from graphwriter.text import counted
 
 OLDEST_NEO4J = (5, 26)
+LARGE_HEAP = 8 << 30  # bytes; above it a full collection by the parallel collector takes seconds
 FROM_STREAM = "graphwriter verify stream --repair"
 FROM_POSTGRES = "graphwriter backfill --all --rewrite"
 
@@ -57,6 +58,24 @@ def writable(facts: Facts) -> Iterator[Finding]:
         yield wrong(f"the database {name} refuses a write: {error}", repair, error)
     else:
         yield ok(f"the database {name} takes writes")
+
+
+def java(facts: Facts) -> Iterator[Finding]:
+    """Advice only: a server with the G1 collector, or with a small heap at first, writes slower."""
+    found = facts.neo4j_java
+    if found is None:
+        yield ok("our user may not read the flags of the server's Java")
+        return
+    advice = []
+    if not any(name.startswith("PS ") for name in found.collectors) and found.most <= LARGE_HEAP:
+        advice.append(f"its garbage collector is {found.collectors[0].partition(' ')[0]}")
+    if found.first < found.most // 2:
+        advice.append(f"its heap starts with {found.first >> 20} of {found.most >> 20} MB")
+    if advice:
+        told = " and ".join(advice)
+        yield ok(f'Neo4j can write faster: {told}; "Neo4j for writing" in docs/neo4j.md')
+    else:
+        yield ok(f"the server's Java is set up for writing, with {found.most >> 20} MB of heap")
 
 
 def constraints(facts: Facts) -> Iterator[Finding]:
@@ -123,6 +142,7 @@ CHECKS = (
     neo4j_version,
     database,
     writable,
+    java,
     constraints,
     posts,
     foreign_posts,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+from graphwriter.errors import BadEvent, ConfigError
 from graphwriter.graph.client import Graph, statement
 from graphwriter.keep import Keep
 
@@ -41,6 +42,14 @@ class DatabaseState(NamedTuple):
     access: str
     status: str
     message: str
+
+
+class Java(NamedTuple):
+    """The server's Java: its garbage collectors, and its heap at first and at most in bytes."""
+
+    collectors: list[str]
+    first: int
+    most: int
 
 
 class Foreign(NamedTuple):
@@ -86,6 +95,16 @@ def clock_ahead(graph: Graph) -> float:
 def foreign(graph: Graph) -> Foreign:
     """Count the posts without the label Message."""
     return Foreign(**graph.read(statement("foreign"))[0])
+
+
+def java(graph: Graph) -> Java | None:
+    """Return the facts of the server's Java, or None where our user may not ask for them."""
+    try:
+        (row,) = graph.read(statement("java"))
+    except (ConfigError, BadEvent):
+        return None
+    names = [name.partition("name=")[2].partition(",")[0] for name in row["names"]]
+    return Java(names, row["first"], row["most"])
 
 
 def repeated_links(graph: Graph) -> list[RepeatedLinks]:

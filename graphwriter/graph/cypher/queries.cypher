@@ -13,6 +13,14 @@ CALL dbms.components() YIELD name, versions, edition
 // :clock
 RETURN datetime.realtime().epochMillis AS now
 
+// :java
+// The heap is in bytes. A name is such as java.lang:name=PS Scavenge,type=GarbageCollector.
+CALL dbms.queryJmx('java.lang:type=GarbageCollector,name=*') YIELD name
+WITH collect(name) AS names
+CALL dbms.queryJmx('java.lang:type=Memory') YIELD attributes
+WITH names, attributes.HeapMemoryUsage.value.properties AS heap
+RETURN names, heap.init AS first, heap.max AS most
+
 // :database
 SHOW DATABASES YIELD name, aliases, access, currentStatus, requestedStatus, statusMessage
 WHERE name = $name OR $name IN aliases

@@ -1,9 +1,9 @@
-"""The parameters of the write statement: the events of a batch, folded and laid out as rows.
+"""The parameters of the two write statements: the events of a batch, folded and laid out as rows.
 
 Pure. Events of one message are folded facet by facet: the highest version wins. The distinct
 messages, sources and authors are in lists sorted by key, so that every worker takes its locks in
-the same order; rows refer to them by position. `cypher/write.cypher` reads the columns of a row by
-position: a new column is added in both files.
+the same order; rows refer to them by position. `cypher/write.cypher` and `cypher/update.cypher`
+read the columns of a row by position: a new column is added in all three files.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from graphwriter.events import Address, Endpoint, Event, Links, day
 from graphwriter.keep import NOTHING, Keep
 
 Labels = dict[Endpoint, tuple[int, str | None]]  # version and name; -1 while nameless
+Places = dict[str, dict[int, int]]  # of each list of nodes: old positions and new ones
 MICROS = 1_000_000
 
 
@@ -40,6 +41,28 @@ MEDIA = ("message", "version", "files")
 LABEL = ("id", "type", "name", "name_day")  # of a source or an author; the newest name and its day
 
 _MESSAGE, _VERSION, _POST_ID = map(POST.index, ("message", "version", "post_id"))
+# What write.cypher returns of a post that the graph has: its position, and the version of each
+# facet, None for a facet that no event had.
+VERSIONS = ("message", "post", "forward", "reply", "author", "links", "media")
+# The facet of each list of rows.
+_FACETS = {
+    "posts": "post",
+    "forwards": "forward",
+    "no_forwards": "forward",
+    "replies": "reply",
+    "no_replies": "reply",
+    "authored": "author",
+    "no_authors": "author",
+    "links": "links",
+    "media": "media",
+}
+NODES = ("messages", "sources", "authors", "urls", "files")
+# The columns of a row that have the position of a node, and the list of nodes that they point to.
+_ENDS = {
+    "forwards": ((2, "sources"), (3, "messages")),
+    "replies": ((2, "messages"),),
+    "authored": ((2, "authors"),),
+}
 
 
 class Claim(NamedTuple):
@@ -63,7 +86,7 @@ class Parameter(dict[str, list[Any]]):
 
 
 class Batch(NamedTuple):
-    """The parameters of the write statement.
+    """The parameters of the write statements.
 
     Rows that only say that a post has no such link are short, and in lists of their own: most posts
     have most facets empty, and a new post has nothing to unlink.
@@ -85,7 +108,7 @@ class Batch(NamedTuple):
     media: list[Row]  # MEDIA
 
     def parameter(self) -> Parameter:
-        """Return the batch as the one parameter of its statement."""
+        """Return the batch as the one parameter of a statement."""
         return Parameter(self._asdict())
 
     def claims(self) -> list[Claim]:
@@ -94,6 +117,30 @@ class Batch(NamedTuple):
             Claim(row[_POST_ID], *self.messages[row[_MESSAGE]], row[_VERSION]) for row in self.posts
         ]
 
+    def newer(self, versions: list[Row]) -> tuple[Batch, frozenset[int]]:
+        """Return what update.cypher writes: the rows that are newer than the posts of the graph.
+
+        `versions` has a row for each post that the graph has, see VERSIONS. Also returns which
+        posts change, as positions in `messages`. The lists of nodes have the ends of rows that are
+        too old, too: these may have been merged for nothing.
+        """
+        held = {row[0]: dict(zip(VERSIONS, row, strict=True)) for row in versions}
+        rows: dict[str, Any] = {}
+        used = _Used()
+        for name, facet in _FACETS.items():
+            version = _VERSION if name == "posts" else 1
+            known = [row for row in getattr(self, name) if row[0] in held]
+            for row in known:
+                used.add(name, row)
+            rows[name] = [row for row in known if _newer_than(row[version], held[row[0]][facet])]
+        changed = frozenset(row[0] for of_facet in rows.values() for row in of_facet)
+        places = used.places()
+        rows = {name: [_placed(name, row, places) for row in rows[name]] for name in rows}
+        nodes = {
+            name: [getattr(self, name)[at] for at in at_new] for name, at_new in places.items()
+        }
+        return Batch(**nodes, **rows), changed
+
     def links_only(self) -> Batch:
         """Return the batch without the posts' own values.
 
@@ -101,6 +148,53 @@ class Batch(NamedTuple):
         """
         nothing = [None] * (len(POST) - _VERSION - 1)
         return self._replace(posts=[[*row[:_VERSION], 0, *nothing] for row in self.posts])
+
+
+class _Used:
+    """Which nodes of a batch some of its rows refer to."""
+
+    def __init__(self) -> None:
+        self._used: dict[str, set[int]] = {name: set() for name in NODES}
+
+    def add(self, name: str, row: Row) -> None:
+        """Add the nodes of a row of the list `name`."""
+        self._used["messages"].add(row[0])
+        for column, nodes in _ENDS.get(name, ()):
+            if row[column] is not None:
+                self._used[nodes].add(row[column])
+        if name == "links" and len(row) > 3:
+            self._used["messages"].update(at for at, _ in row[3])
+            self._used["urls"].update(at for at, _ in row[4])
+        elif name == "media":
+            self._used["files"].update(row[2])
+
+    def places(self) -> Places:
+        """Return for each list the positions that are used, with the positions from now on."""
+        return {
+            name: {old: new for new, old in enumerate(sorted(used))}
+            for name, used in self._used.items()
+        }
+
+
+def _placed(name: str, row: Row, places: Places) -> Row:
+    """Return a row of the list `name` with the positions that its nodes have from now on."""
+    row = [places["messages"][row[0]], *row[1:]]
+    for column, nodes in _ENDS.get(name, ()):
+        if row[column] is not None:
+            row[column] = places[nodes][row[column]]
+    if name == "links" and len(row) > 3:
+        row[3] = [[places["messages"][at], url] for at, url in row[3]]
+        row[4] = [[places["urls"][at], url] for at, url in row[4]]
+    elif name == "media":
+        row[2] = [places["files"][at] for at in row[2]]
+    return row
+
+
+def _newer_than(version: int | None, held: Any) -> bool:
+    """Whether a row is written over this version; one that is no number is for verify to repair."""
+    if version is None:
+        return False
+    return held is None or (type(held) in (int, float) and version > held)
 
 
 def fold(events: Iterable[Event], keep: Keep = NOTHING) -> Batch:

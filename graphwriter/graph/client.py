@@ -126,7 +126,7 @@ class Graph:
         self._driver: neo4j.Driver | None = None
         self._process = 0  # the process that created the driver
         self._borrowed = False  # the driver is another program's
-        self._write, self._rewrite = statement("write"), statement("rewrite")
+        self._write, self._update, self._rewrite = map(statement, ("write", "update", "rewrite"))
         self.indexes: set[str] = set()  # names of indexes for questions that are known to exist
         self.retries = 0  # of batches, by this class or by the driver, since the start
         self.failures: Counter[str] = Counter()  # errors since the start, by failure class
@@ -306,8 +306,15 @@ class Graph:
             if rewrite:
                 latest = events.latest(int(time.time() * 1000))
                 tx.run(self._rewrite, parameters, latest=latest).consume()
-            record = tx.run(self._write, parameters).single(strict=True)
-            return frozenset(position for facet in record for position in facet)
+            result = tx.run(self._write, parameters)
+            new, versions = result.single(strict=True)
+            if not versions:
+                return frozenset(new)
+            newer, changed = batch.newer(versions)
+            # Nodes without a link are left over only if this transaction has created some.
+            if changed or result.consume().counters.nodes_created:
+                tx.run(self._update, batch=newer.parameter()).consume()
+            return changed.union(new)
 
         try:
             return self._retried(work, lambda: self._adopt_foreign(batch))

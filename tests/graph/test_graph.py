@@ -5,15 +5,19 @@ from __future__ import annotations
 import gc
 import gzip
 import threading
-from typing import LiteralString
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, LiteralString
 
 import pytest
 from support.graphs import event, rows, together
 from support.paths import DATA
+from support.product import EVERYTHING
 
 from graphwriter import events
-from graphwriter.graph import Graph
+from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
+from graphwriter.graph.client import statement
 
 REAL_EVENTS = DATA / "real-events-10k.jsonl.gz"
 
@@ -185,3 +189,33 @@ def test_the_newest_name_of_a_source_and_an_author_stays(
         graph.write(fold(written[first : first + size]))
     names = "MATCH (n:ForwardSource|Author) RETURN labels(n)[0] AS label, n.name ORDER BY label"
     assert rows(graph, names) == [["Author", "New"], ["ForwardSource", "New"]]
+
+
+def test_an_end_that_is_given_up_and_named_by_a_stale_row_is_deleted_once(graph: Graph) -> None:
+    """One row moves away from message 5, and a row that is too old names it again."""
+    graph.write(fold([event(1, reply_to_message_id=5), event(2, 9, reply_to_message_id=6)]))
+    batch = fold([event(1, 2, reply_to_message_id=7), event(2, 3, reply_to_message_id=5)])
+    assert {batch.messages[at][1] for at in graph.write(batch)} == {1}
+    replies = "MATCH (p)-[:REPLIES_TO]->(m) RETURN p.telegram_message_id, m.telegram_message_id"
+    assert sorted(rows(graph, replies)) == [[1, 7], [2, 6]]
+    assert rows(graph, "MATCH (m:Message) RETURN count(m)") == [[4]]
+
+
+def test_every_node_of_a_batch_is_found_by_its_unique_key(graph: Graph) -> None:
+    """Otherwise a write would scan a label, or lock without order."""
+    nothing = fold([]).parameter()
+    schema.apply(graph, EVERYTHING)
+    for name in ("write", "update"):
+        query: Any = statement(name).replace("CYPHER replan=skip", "EXPLAIN")
+        plan = graph.driver.execute_query(query, batch=nothing).summary.plan
+        operators = Counter(operators_of(plan))
+        scans = {"AllNodesScan", "NodeByLabelScan", "NodeIndexScan", "PartitionedNodeByLabelScan"}
+        assert not scans & {*operators}, name
+        found = sum(number for one, number in operators.items() if one.startswith("Merge"))
+        assert found == 5, operators
+
+
+def operators_of(plan: Any) -> Iterator[str]:
+    yield plan["operatorType"].partition("@")[0]
+    for child in plan.get("children", ()):
+        yield from operators_of(child)

@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from graphwriter import files, logs
@@ -165,6 +165,8 @@ def _write(
             "--consumer-name",
             consumer,
         )
+    with suppress(GraphwriterError):  # the loop waits for a server that does not answer
+        graph.plan()
     runtime.tune()
     runtime.notify_systemd(READY=1, WATCHDOG_USEC=round(config.watchdog * 1e6))
     writer.run()

@@ -25,6 +25,7 @@ from graphwriter.errors import ConfigError
 from graphwriter.exporter.metrics import Metrics
 from graphwriter.exporter.page import Page
 from graphwriter.exporter.refresh import Refresher
+from graphwriter.worker.heartbeat import STARTING, WAITING
 
 Environ = dict[str, Any]
 Start = Callable[[str, list[tuple[str, str]]], Any]
@@ -159,7 +160,11 @@ class Site:
 
     def _readiness(self) -> tuple[str, str, bytes]:
         pipeline, graph, _ = self._refresher.last()
-        if not (problems := status.problems(pipeline, graph)):
+        problems = status.problems(pipeline, graph)
+        waits = (STARTING, WAITING)
+        if not problems and all(one.doing in waits for one in pipeline.workers if one.alive):
+            problems = ["no local worker is ready to write"]
+        if not problems:
             return "200 OK", "text/plain", b"ok\n"
         words = "; ".join(line.partition(":")[0] for line in problems)  # no addresses, no errors
         return "503 Service Unavailable", "text/plain", f"{words}\n".encode()

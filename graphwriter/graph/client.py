@@ -31,7 +31,7 @@ from graphwriter.backoff import Backoff
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError, GraphwriterError, TooBig, Unavailable
 from graphwriter.graph import reach
-from graphwriter.graph.batch import Batch, Claim, fold
+from graphwriter.graph.batch import Batch, Claim
 from graphwriter.graph.failures import Claims, Failure, Refused, Taken, classify, line
 
 T = TypeVar("T")
@@ -252,18 +252,6 @@ class Graph:
                 agent = tx.run(probe).consume().server.agent
                 tx.rollback()
                 return agent
-        except Exception as error:  # noqa: BLE001 - classified, never swallowed
-            raise self.translate(error) from None
-
-    def plan(self) -> None:
-        """Let Neo4j plan the write of new posts; one attempt, which writes nothing.
-
-        A server that has just started takes seconds for it, which the first batch would wait for.
-        Raises as `write`.
-        """
-        nothing = fold(()).parameter()
-        try:
-            self._once(lambda tx: tx.run(self._write, batch=nothing).consume(), reads=False)
         except Exception as error:  # noqa: BLE001 - classified, never swallowed
             raise self.translate(error) from None
 

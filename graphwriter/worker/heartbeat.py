@@ -27,7 +27,9 @@ from graphwriter.worker.counts import Count, Counts, Spreads
 log = logging.getLogger("graphwriter")
 
 HEARTBEAT_INTERVAL = 0.5  # seconds between two writes at least, so that progress costs nothing
-STOPPED = "stopped"  # `doing` of a worker that stopped normally
+# `doing` of a worker that waits for its servers: for the first time, while Neo4j may still plan the
+# write, or after an outage; and of one that stopped normally.
+STARTING, WAITING, STOPPED = "starting", "waiting", "stopped"
 FILES_KEPT = 64  # files of workers that have exited; the counters of older ones are added up in one
 TRACK_LENGTH, TRACK_INTERVAL = 6, 2.0  # points of `track`, and seconds between two at least
 MARKS_LENGTH, MARKS_INTERVAL = 3, 100.0  # and of `marks`, which reach back up to five minutes
@@ -61,7 +63,7 @@ class WorkerState(msgspec.Struct):
         """Return the state of a worker that starts in this process."""
         now, pid = time.time(), os.getpid()
         return cls(
-            consumer, stream, group, pid, now, now, 0.0, "starting", Counts(),
+            consumer, stream, group, pid, now, now, 0.0, STARTING, Counts(),
             pool=pool, redis=redis, born=runtime.born(pid),
         )  # fmt: skip
 

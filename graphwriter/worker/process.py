@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import time
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from graphwriter import files, logs
@@ -19,7 +19,7 @@ from graphwriter.stream.client import place
 from graphwriter.stream.deadletters import Limit
 from graphwriter.stream.prune import prune
 from graphwriter.worker import runtime
-from graphwriter.worker.heartbeat import Heartbeat, WorkerState, key, tidy
+from graphwriter.worker.heartbeat import STARTING, Heartbeat, WorkerState, key, tidy
 from graphwriter.worker.writer import Writer
 
 log = logging.getLogger("graphwriter")
@@ -86,7 +86,7 @@ def _run(
         heartbeat = Heartbeat(file, state)
         writer = _writer(config, stream, graph, heartbeat, parent, lock)
         stack.enter_context(runtime.StopSignals(writer.stop))
-        heartbeat.beat("starting", now=True)
+        heartbeat.beat(STARTING, now=True)
         try:
             _write(config, stream, graph, heartbeat, writer)
         except GraphwriterError as error:
@@ -165,8 +165,6 @@ def _write(
             "--consumer-name",
             consumer,
         )
-    with suppress(GraphwriterError):  # the loop waits for a server that does not answer
-        graph.plan()
     runtime.tune()
     runtime.notify_systemd(READY=1, WATCHDOG_USEC=round(config.watchdog * 1e6))
     writer.run()

@@ -22,6 +22,7 @@ from graphwriter.keep import NOTHING, Keep
 from graphwriter.stream import DeadLetters, Entry, Stream
 from graphwriter.stream.deadletters import Limit
 from graphwriter.worker.counts import EVENTS, LATENCY, SECONDS, Counts
+from graphwriter.worker.heartbeat import STARTING, WAITING
 from graphwriter.worker.intake import Intake, Prepared
 
 log = logging.getLogger("graphwriter")
@@ -183,7 +184,7 @@ class Writer:
         """Return when both servers answer and the graph takes writes; raise `Unavailable` else."""
         if self.error is not None:
             sleep(self._backoff.next(), lambda: self._stopping)
-        self._progress("waiting" if self.error else "starting")
+        self._progress(WAITING if self.error else STARTING)
         try:
             self.graph.check(writes=True)
             schema.apply(self.graph, self._keep)

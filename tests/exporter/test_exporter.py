@@ -192,6 +192,21 @@ def test_however_many_read_and_however_slowly_the_servers_are_asked_as_often(
 
 
 @pytest.mark.slow
+def test_a_worker_that_does_not_reach_its_servers_is_not_ready(
+    exporter: Start, pool_environ: dict[str, str]
+) -> None:
+    """The exporter reaches both servers, and the only worker has another address of Neo4j."""
+    one = exporter()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = free.getsockname()[1]
+    environ = os.environ | pool_environ | {"NEO4J_URI": f"bolt://127.0.0.1:{nobody}"}
+    with subprocess.Popen([sys.executable, "-m", "graphwriter", "worker"], env=environ) as worker:
+        try:
+            until(lambda: one.get("readyz").text == "no local worker is ready to write\n", 60)
+        finally:
+            worker.terminate()
+
+
 def test_a_running_worker_without_progress_is_not_healthy(
     exporter: Start, pool_environ: dict[str, str]
 ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, LiteralString
 
+from graphwriter.backoff import Backoff
 from graphwriter.errors import ConfigError
 from graphwriter.graph import info
 from graphwriter.graph.client import Graph, statement
@@ -52,6 +54,7 @@ def missing(graph: Graph, keep: Keep = NOTHING) -> list[str]:
     ]
 
 
+HALF_MADE = 20.0  # seconds that an index may be there without its constraint
 _UNIQUE = ("UNIQUENESS", "NODE_PROPERTY_UNIQUENESS", "NODE_KEY")
 
 
@@ -69,14 +72,7 @@ def apply(graph: Graph, keep: Keep = NOTHING) -> list[str]:
     """
     created = missing(graph, keep)
     for name in created:
-        label, properties = CONSTRAINTS[name]
-        keys = ", ".join(f"n.{key}" for key in properties)
-        try:
-            graph.run(
-                f"CREATE CONSTRAINT {name} IF NOT EXISTS FOR (n:{label}) REQUIRE ({keys}) IS UNIQUE"
-            )
-        except Refused as error:
-            raise _blocked(graph, name, error.message) from None
+        _create(graph, name)
     # No need to wait: a constraint exists when its index is populated. Waiting would be a
     # transaction, and another worker's constraint waits for transactions to end.
     for name in missing(graph, keep) if created else ():
@@ -87,6 +83,30 @@ def apply(graph: Graph, keep: Keep = NOTHING) -> list[str]:
         )
         created.append(ALBUM)
     return created
+
+
+def _create(graph: Graph, name: str) -> None:
+    """Create a constraint; wait while its index is there without it.
+
+    Neo4j makes the index first. Until the constraint follows, or until what is left of an attempt
+    that was cut is removed, everybody else is told that the name is in use.
+    """
+    label, properties = CONSTRAINTS[name]
+    keys = ", ".join(f"n.{key}" for key in properties)
+    query: LiteralString = (
+        f"CREATE CONSTRAINT {name} IF NOT EXISTS FOR (n:{label}) REQUIRE ({keys}) IS UNIQUE"
+    )
+    deadline, backoff = time.monotonic() + HALF_MADE, Backoff(0.1, 2.0)
+    while True:
+        try:
+            graph.run(query)
+        except Refused as error:
+            half_made = f"DROP INDEX {name}" in obstacles(graph, name)
+            if not half_made or time.monotonic() > deadline:
+                raise _blocked(graph, name, error.message) from None
+            time.sleep(backoff.next())
+        else:
+            return
 
 
 def reading(graph: Graph) -> set[str]:

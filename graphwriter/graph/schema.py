@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any, LiteralString
 
@@ -11,6 +12,8 @@ from graphwriter.graph import info
 from graphwriter.graph.client import Graph, statement
 from graphwriter.graph.failures import Refused
 from graphwriter.keep import NOTHING, Keep
+
+log = logging.getLogger("graphwriter")
 
 # Uniqueness constraints only: Community has no node keys. (label, properties) by name. Labels
 # cannot be parameters, so the statements about one constraint are built here.
@@ -54,7 +57,8 @@ def missing(graph: Graph, keep: Keep = NOTHING) -> list[str]:
     ]
 
 
-HALF_MADE = 20.0  # seconds that an index may be there without its constraint
+# Seconds that an index may be there without its constraint, and that we try in all.
+HALF_MADE, LONGEST = 3.0, 20.0
 _UNIQUE = ("UNIQUENESS", "NODE_PROPERTY_UNIQUENESS", "NODE_KEY")
 
 
@@ -86,27 +90,42 @@ def apply(graph: Graph, keep: Keep = NOTHING) -> list[str]:
 
 
 def _create(graph: Graph, name: str) -> None:
-    """Create a constraint; wait while its index is there without it.
+    """Create a constraint, also where its index is there without it.
 
-    Neo4j makes the index first. Until the constraint follows, or until what is left of an attempt
-    that was cut is removed, everybody else is told that the name is in use.
+    Neo4j makes the index first. Until the constraint follows, everybody else is told that the name
+    is in use. An attempt that was cut may leave the index for ever: it is dropped after a while.
     """
     label, properties = CONSTRAINTS[name]
     keys = ", ".join(f"n.{key}" for key in properties)
     query: LiteralString = (
         f"CREATE CONSTRAINT {name} IF NOT EXISTS FOR (n:{label}) REQUIRE ({keys}) IS UNIQUE"
     )
-    deadline, backoff = time.monotonic() + HALF_MADE, Backoff(0.1, 2.0)
+    backoff = Backoff(0.1, 1.0)
+    start = since = time.monotonic()
     while True:
         try:
             graph.run(query)
         except Refused as error:
-            half_made = f"DROP INDEX {name}" in obstacles(graph, name)
-            if not half_made or time.monotonic() > deadline:
+            state = _half_made(graph, name)
+            if state is None or time.monotonic() > start + LONGEST:
                 raise _blocked(graph, name, error.message) from None
+            if state != "POPULATING" and time.monotonic() > since + HALF_MADE:
+                log.warning("dropping the index %s, which has no constraint", name)
+                graph.run(f"DROP INDEX {name} IF EXISTS")
+                since = time.monotonic()
             time.sleep(backoff.next())
         else:
             return
+
+
+def _half_made(graph: Graph, name: str) -> str | None:
+    """Return the state of an index that has all of a constraint but the constraint, or None."""
+    label, properties = CONSTRAINTS[name]
+    for row in graph.read(statement("indexes")):
+        own = (row["name"], row["type"], row["labelsOrTypes"], row["properties"])
+        if own == (name, "RANGE", [label], [*properties]) and row["owningConstraint"] is None:
+            return str(row["state"])
+    return None
 
 
 def reading(graph: Graph) -> set[str]:

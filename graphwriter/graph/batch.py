@@ -8,14 +8,13 @@ read the columns of a row by position: a new column is added in all three files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from graphwriter.events import Address, Endpoint, Event, Links, day
 from graphwriter.keep import NOTHING, Keep
 
 Labels = dict[Endpoint, tuple[int, str | None]]  # version and name; -1 while nameless
-Places = dict[str, dict[int, int]]  # of each list of nodes: old positions and new ones
 MICROS = 1_000_000
 
 
@@ -126,19 +125,25 @@ class Batch(NamedTuple):
         """
         held = {row[0]: dict(zip(VERSIONS, row, strict=True)) for row in versions}
         rows: dict[str, Any] = {}
-        used = _Used()
+        used: dict[str, set[int]] = {name: set() for name in NODES}
+
+        def note(nodes: str, position: int) -> int:
+            used[nodes].add(position)
+            return position
+
         for name, facet in _FACETS.items():
             version = _VERSION if name == "posts" else 1
             known = [row for row in getattr(self, name) if row[0] in held]
             for row in known:
-                used.add(name, row)
+                _moved(name, row, note)
             rows[name] = [row for row in known if _newer_than(row[version], held[row[0]][facet])]
         changed = frozenset(row[0] for of_facet in rows.values() for row in of_facet)
-        places = used.places()
-        rows = {name: [_placed(name, row, places) for row in rows[name]] for name in rows}
-        nodes = {
-            name: [getattr(self, name)[at] for at in at_new] for name, at_new in places.items()
+        places = {name: {old: new for new, old in enumerate(sorted(used[name]))} for name in NODES}
+        rows = {
+            name: [_moved(name, row, lambda nodes, old: places[nodes][old]) for row in rows[name]]
+            for name in rows
         }
+        nodes = {name: [getattr(self, name)[old] for old in places[name]] for name in NODES}
         return Batch(**nodes, **rows), changed
 
     def links_only(self) -> Batch:
@@ -150,43 +155,20 @@ class Batch(NamedTuple):
         return self._replace(posts=[[*row[:_VERSION], 0, *nothing] for row in self.posts])
 
 
-class _Used:
-    """Which nodes of a batch some of its rows refer to."""
+def _moved(name: str, row: Row, place: Callable[[str, int], int]) -> Row:
+    """Return a row of the list `name` with what `place` says of each of its nodes.
 
-    def __init__(self) -> None:
-        self._used: dict[str, set[int]] = {name: set() for name in NODES}
-
-    def add(self, name: str, row: Row) -> None:
-        """Add the nodes of a row of the list `name`."""
-        self._used["messages"].add(row[0])
-        for column, nodes in _ENDS.get(name, ()):
-            if row[column] is not None:
-                self._used[nodes].add(row[column])
-        if name == "links" and len(row) > 3:
-            self._used["messages"].update(at for at, _ in row[3])
-            self._used["urls"].update(at for at, _ in row[4])
-        elif name == "media":
-            self._used["files"].update(row[2])
-
-    def places(self) -> Places:
-        """Return for each list the positions that are used, with the positions from now on."""
-        return {
-            name: {old: new for new, old in enumerate(sorted(used))}
-            for name, used in self._used.items()
-        }
-
-
-def _placed(name: str, row: Row, places: Places) -> Row:
-    """Return a row of the list `name` with the positions that its nodes have from now on."""
-    row = [places["messages"][row[0]], *row[1:]]
+    `place` takes the name of the list of nodes, and a position in it.
+    """
+    row = [place("messages", row[0]), *row[1:]]
     for column, nodes in _ENDS.get(name, ()):
         if row[column] is not None:
-            row[column] = places[nodes][row[column]]
+            row[column] = place(nodes, row[column])
     if name == "links" and len(row) > 3:
-        row[3] = [[places["messages"][at], url] for at, url in row[3]]
-        row[4] = [[places["urls"][at], url] for at, url in row[4]]
+        row[3] = [[place("messages", at), url] for at, url in row[3]]
+        row[4] = [[place("urls", at), url] for at, url in row[4]]
     elif name == "media":
-        row[2] = [places["files"][at] for at in row[2]]
+        row[2] = [place("files", at) for at in row[2]]
     return row
 
 

@@ -8,7 +8,7 @@ read the columns of a row by position: a new column is added in all three files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from graphwriter.events import Address, Endpoint, Event, Links, day
@@ -43,25 +43,18 @@ _MESSAGE, _VERSION, _POST_ID = map(POST.index, ("message", "version", "post_id")
 # What write.cypher returns of a post that the graph has: its position, and the version of each
 # facet, None for a facet that no event had.
 VERSIONS = ("message", "post", "forward", "reply", "author", "links", "media")
-# The facet of each list of rows.
-_FACETS = {
-    "posts": "post",
-    "forwards": "forward",
-    "no_forwards": "forward",
-    "replies": "reply",
-    "no_replies": "reply",
-    "authored": "author",
-    "no_authors": "author",
-    "links": "links",
-    "media": "media",
-}
+# Each list of rows, the column of its version, and that version's column in VERSIONS.
+_FACETS = (
+    ("posts", _VERSION, 1),
+    *(("forwards", 1, 2), ("no_forwards", 1, 2), ("replies", 1, 3), ("no_replies", 1, 3)),
+    *(("authored", 1, 4), ("no_authors", 1, 4), ("links", 1, 5), ("media", 1, 6)),
+)
 NODES = ("messages", "sources", "authors", "urls", "files")
-# The columns of a row that have the position of a node, and the list of nodes that they point to.
-_ENDS = {
-    "forwards": ((2, "sources"), (3, "messages")),
-    "replies": ((2, "messages"),),
-    "authored": ((2, "authors"),),
-}
+# Each column with the position of a link's other end, and the list of nodes that it points into.
+_ENDS = (
+    *(("forwards", 2, "sources"), ("forwards", 3, "messages")),
+    *(("replies", 2, "messages"), ("authored", 2, "authors")),
+)
 
 
 class Claim(NamedTuple):
@@ -123,26 +116,35 @@ class Batch(NamedTuple):
         posts change, as positions in `messages`. The lists of nodes have the ends of rows that are
         too old, too: these may have been merged for nothing.
         """
-        held = {row[0]: dict(zip(VERSIONS, row, strict=True)) for row in versions}
-        rows: dict[str, Any] = {}
-        used: dict[str, set[int]] = {name: set() for name in NODES}
-
-        def note(nodes: str, position: int) -> int:
-            used[nodes].add(position)
-            return position
-
-        for name, facet in _FACETS.items():
-            version = _VERSION if name == "posts" else 1
-            known = [row for row in getattr(self, name) if row[0] in held]
-            for row in known:
-                _moved(name, row, note)
-            rows[name] = [row for row in known if _newer_than(row[version], held[row[0]][facet])]
-        changed = frozenset(row[0] for of_facet in rows.values() for row in of_facet)
-        places = {name: {old: new for new, old in enumerate(sorted(used[name]))} for name in NODES}
-        rows = {
-            name: [_moved(name, row, lambda nodes, old: places[nodes][old]) for row in rows[name]]
-            for name in rows
+        held = {row[0]: row for row in versions}
+        known: dict[str, list[Row]] = {
+            name: [row for row in getattr(self, name) if row[0] in held] for name, *_ in _FACETS
         }
+        used: dict[str, set[int]] = {name: set() for name in NODES}
+        used["messages"].update(held)
+        for name, column, list_name in _ENDS:
+            ends = (row[column] for row in known[name])
+            used[list_name].update(at for at in ends if at is not None)
+        for row in known["links"]:
+            for list_name, pairs in zip(("messages", "urls"), row[3:], strict=False):
+                used[list_name].update(at for at, _ in pairs)
+        used["files"].update(at for row in known["media"] for at in row[2])
+        places = {name: {old: at for at, old in enumerate(sorted(used[name]))} for name in NODES}
+
+        rows: dict[str, Any] = {
+            name: [row.copy() for row in known[name] if _newer_than(row[own], held[row[0]][other])]
+            for name, own, other in _FACETS
+        }
+        changed = frozenset(row[0] for of_facet in rows.values() for row in of_facet)
+        for name, column, list_name in (*((name, 0, "messages") for name in rows), *_ENDS):
+            place = places[list_name].get  # None stays None
+            for row in rows[name]:
+                row[column] = place(row[column])
+        for row in rows["links"]:
+            for column, list_name in ((3, "messages"), (4, "urls"))[: len(row) - 3]:
+                row[column] = [[places[list_name][at], url] for at, url in row[column]]
+        for row in rows["media"]:
+            row[2] = [places["files"][at] for at in row[2]]
         nodes = {name: [getattr(self, name)[old] for old in places[name]] for name in NODES}
         return Batch(**nodes, **rows), changed
 
@@ -153,23 +155,6 @@ class Batch(NamedTuple):
         """
         nothing = [None] * (len(POST) - _VERSION - 1)
         return self._replace(posts=[[*row[:_VERSION], 0, *nothing] for row in self.posts])
-
-
-def _moved(name: str, row: Row, place: Callable[[str, int], int]) -> Row:
-    """Return a row of the list `name` with what `place` says of each of its nodes.
-
-    `place` takes the name of the list of nodes, and a position in it.
-    """
-    row = [place("messages", row[0]), *row[1:]]
-    for column, nodes in _ENDS.get(name, ()):
-        if row[column] is not None:
-            row[column] = place(nodes, row[column])
-    if name == "links" and len(row) > 3:
-        row[3] = [[place("messages", at), url] for at, url in row[3]]
-        row[4] = [[place("urls", at), url] for at, url in row[4]]
-    elif name == "media":
-        row[2] = [place("files", at) for at in row[2]]
-    return row
 
 
 def _newer_than(version: int | None, held: Any) -> bool:

@@ -1,9 +1,9 @@
 """The parameters of the two write statements: the events of a batch, folded and laid out as rows.
 
 Pure. Events of one message are folded facet by facet: the highest version wins. The distinct
-messages, sources and authors are in lists sorted by key, so that every worker takes its locks in
-the same order; rows refer to them by position. `cypher/write.cypher` and `cypher/update.cypher`
-read the columns of a row by position: a new column is added in all three files.
+messages, sources and authors are in lists, in an order in which every worker takes its locks; rows
+refer to them by position. `cypher/write.cypher` and `cypher/update.cypher` read the columns of a
+row by position: a new column is added in all three files.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Claim(NamedTuple):
     version: int
 
 
-class Parameter(dict[str, list[Any]]):
+class Parameter(dict[str, Any]):
     """The parameter of the statement: the lists of a batch by name.
 
     The driver formats every parameter for its own log, even if nothing is logged, which took a
@@ -79,6 +79,10 @@ class Parameter(dict[str, list[Any]]):
 
 class Batch(NamedTuple):
     """The parameters of the write statements.
+
+    `messages` has three parts, each sorted: the posts of the batch, what they reply to, and other
+    targets. write.cypher first writes the posts, which are among the `first` messages, and locks
+    the others last; `order` says why. In a batch `in_one_order` all messages are sorted together.
 
     Rows that only say that a post has no such link are short, and in lists of their own: most posts
     have most facets empty, and a new post has nothing to unlink.
@@ -98,6 +102,7 @@ class Batch(NamedTuple):
     files: list[str]  # keys of :Media
     links: list[Row]  # LINKS
     media: list[Row]  # MEDIA
+    first: int  # number of messages that are locked before any post is written
 
     def parameter(self) -> Parameter:
         """Return the batch as the one parameter of a statement."""
@@ -136,17 +141,22 @@ class Batch(NamedTuple):
             for name, own, other in _FACETS
         }
         changed = frozenset(row[0] for of_facet in rows.values() for row in of_facet)
-        for name, column, list_name in (*((name, 0, "messages") for name in rows), *_ENDS):
-            place = places[list_name].get  # None stays None
-            for row in rows[name]:
-                row[column] = place(row[column])
-        for row in rows["links"]:
-            for column, list_name in ((3, "messages"), (4, "urls"))[: len(row) - 3]:
-                row[column] = [[places[list_name][at], url] for at, url in row[column]]
-        for row in rows["media"]:
-            row[2] = [places["files"][at] for at in row[2]]
-        nodes = {name: [getattr(self, name)[old] for old in places[name]] for name in NODES}
-        return Batch(**nodes, **rows), changed
+        _renumber(rows, places)
+        nodes: dict[str, Any] = {
+            name: [getattr(self, name)[old] for old in places[name]] for name in NODES
+        }
+        return Batch(**nodes, **rows, first=len(places["messages"])), changed
+
+    def in_one_order(self) -> tuple[Batch, list[int]]:
+        """Return the batch with all messages in one list, to be locked before any is written.
+
+        Also returns for each message its position in this batch.
+        """
+        order = sorted(range(len(self.messages)), key=self.messages.__getitem__)
+        rows = {name: [row.copy() for row in getattr(self, name)] for name, *_ in _FACETS}
+        _renumber(rows, {"messages": {old: at for at, old in enumerate(order)}})
+        messages = [self.messages[old] for old in order]
+        return self._replace(messages=messages, first=len(messages), **rows), order
 
     def links_only(self) -> Batch:
         """Return the batch without the posts' own values.
@@ -155,6 +165,22 @@ class Batch(NamedTuple):
         """
         nothing = [None] * (len(POST) - _VERSION - 1)
         return self._replace(posts=[[*row[:_VERSION], 0, *nothing] for row in self.posts])
+
+
+def _renumber(rows: dict[str, list[Row]], places: dict[str, dict[int, int]]) -> None:
+    """Replace the positions of nodes in `rows`; `places` has old and new ones by list of nodes."""
+    for name, column, nodes in (*((name, 0, "messages") for name in rows), *_ENDS):
+        if nodes in places:
+            place = places[nodes].get  # None stays None
+            for row in rows[name]:
+                row[column] = place(row[column])
+    for row in rows["links"]:
+        for column, nodes in ((3, "messages"), (4, "urls"))[: len(row) - 3]:
+            if nodes in places:
+                row[column] = [[places[nodes][at], url] for at, url in row[column]]
+    if "files" in places:
+        for row in rows["media"]:
+            row[2] = [places["files"][at] for at in row[2]]
 
 
 def _newer_than(version: int | None, held: Any) -> bool:
@@ -189,8 +215,10 @@ def _newer(held: Any, facet: Any) -> Any:
 
 
 def _rows(events: dict[Address, Event], keep: Keep) -> Batch:
-    targets, source_names, author_names, pages, hashes = _ends(events.values())
-    messages = sorted(targets.union(events))
+    replied, targets, source_names, author_names, pages, hashes = _ends(events.values())
+    replied -= events.keys()
+    targets -= events.keys() | replied
+    messages = [*sorted(events), *sorted(replied), *sorted(targets)]
     position: dict[Address | None, int]
     position = {address: at for at, address in enumerate(messages)}
     sources, source_position = _sorted(source_names)
@@ -207,11 +235,8 @@ def _rows(events: dict[Address, Event], keep: Keep) -> Batch:
     no_forwards: list[Row] = []
     no_replies: list[Row] = []
     no_authors: list[Row] = []
-    for at, address in enumerate(messages):
-        event = events.get(address)
-        if event is None:
-            continue  # only a target
-        _, _, post, forward, reply, author, links, files_of = event
+    for at, address in enumerate(messages[: len(events)]):
+        _, _, post, forward, reply, author, links, files_of = events[address]
         forward_version = reply_version = author_version = None
         if forward is not None:
             forward_version, source, target, date, message_id, name = forward
@@ -243,7 +268,8 @@ def _rows(events: dict[Address, Event], keep: Keep) -> Batch:
             row.append(post.grouped_id)
         posts.append(row)
     rows = forwards, replies, authored, no_forwards, no_replies, no_authors
-    return Batch(messages, sources, authors, posts, *rows, urls, files, link_rows, media)
+    sets = urls, files, link_rows, media
+    return Batch(messages, sources, authors, posts, *rows, *sets, first=len(events))
 
 
 def _link_row(
@@ -257,8 +283,14 @@ def _link_row(
     return [at, links.version, links.total, to_messages, to_urls]
 
 
-def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels, set[str], set[str]]:
-    """Return the other ends of the links: messages, sources, authors, pages, files."""
+def _ends(
+    events: Iterable[Event],
+) -> tuple[set[Address], set[Address], Labels, Labels, set[str], set[str]]:
+    """Return the other ends of the links.
+
+    These are messages that are replied to, other messages, sources, authors, pages, and files.
+    """
+    replied: set[Address] = set()
     messages: set[Address] = set()
     sources: Labels = {}
     authors: Labels = {}
@@ -271,7 +303,7 @@ def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels, set[st
             if forward.source is not None:
                 _label(sources, forward.source, forward.version, forward.name)
         if reply is not None and reply.target is not None:
-            messages.add(reply.target)
+            replied.add(reply.target)
         if author is not None and author.author is not None:
             _label(authors, author.author, author.version, author.name)
         if links is not None:
@@ -282,7 +314,7 @@ def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels, set[st
                     messages.add(end)
         if media is not None:
             files.update(media.hashes)
-    return messages, sources, authors, pages, files
+    return replied, messages, sources, authors, pages, files
 
 
 def _seconds(micros: int | None) -> tuple[int | None, int | None]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from graphwriter.stream.client import Client
 
@@ -109,8 +109,10 @@ class Alarm:
 
     def _failed(self, name: str, error: Exception) -> None:
         self._quiet[name] = time.monotonic() + PAUSE
-        if not self._warned:
-            log.warning("%s is read every %g s, since XREAD fails: %s", name, PAUSE, error)
+        if isinstance(error, NoPermissionError) and not self._warned:
+            log.warning(
+                "%s is read every %g s, since our user may not XREAD: %s", name, PAUSE, error
+            )
             self._warned = True
 
     def _release(self, name: str, connection: Any, *, broken: bool) -> None:

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "graphwriter"
 # itself. docs/design.md draws it.
 LEVELS = (
     ("errors",),
-    ("backoff", "files", "keep", "logs", "text", "urls"),
+    ("backoff", "files", "keep", "logs", "partitions", "text", "urls"),
     ("events", "config", "plan"),
     ("stream", "graph", "database", "embedded"),
     ("producers", "queries", "worker"),
@@ -28,6 +28,7 @@ DOORS = ("__init__", "__main__")  # above all: they lead to what lies below
 PURE = (
     *(
         "text",
+        "partitions",
         "plan",
         "events/facets",
         "events/links",

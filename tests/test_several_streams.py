@@ -13,14 +13,18 @@ from typing import Any
 
 import pytest
 import redis
+from redis.crc import key_slot
 from support.cases import BASE
+from support.cluster import direct
 from support.doctor import Environ, found, named
 from support.exporter import Exporter, samples
 from support.names import GROUP
 from support.waits import until
 
-from graphwriter import partitions
-from graphwriter.config import load
+from graphwriter import doctor, partitions
+from graphwriter.config import load, read
+from graphwriter.doctor import facts
+from graphwriter.embedded import Valkey
 from graphwriter.errors import EXIT_OK, EXIT_USAGE
 from graphwriter.graph import connect
 from graphwriter.producers.publisher import EventPublisher
@@ -287,7 +291,6 @@ def test_verify_names_the_stream_of_an_entry(
 ) -> None:
     """Written by one writer, and complete; a broken entry is named with its stream."""
     fill(environ, 30)
-    redis_client.xadd(C, {"data": "broken"}, id="1-1") if not redis_client.exists(C) else None
     with EventPublisher(environ["REDIS_URL"], SETTING) as publisher:
         publisher.publish(b"broken")
     config = load(environ)
@@ -324,3 +327,42 @@ def test_events_are_published_to_all_streams_and_wait_for_each(
         publisher.publish_all(event(-1001000000000 - n, 3) for n in range(60))
     stream.close()
     assert sum(redis_client.xlen(name) for name in NAMES) < 500
+
+
+def test_every_command_works_where_the_streams_lie_on_several_nodes(
+    cluster: list[Valkey], cluster_url: str, environ: Environ, run: Run
+) -> None:
+    """Published, listed, trimmed and shown, each stream by its node; doctor looks at every node."""
+    for node in cluster:
+        with direct(node) as one:
+            one.flushall()
+    environ["REDIS_URL"] = cluster_url
+    fill(environ, 60)
+    with EventPublisher(cluster_url, SETTING) as publisher:
+        publisher.publish(b"broken")
+    stream = consumer_of(cluster_url, SETTING, GROUP, "me")
+    stream.create_group()
+    entries = stream.read(100)
+    assert (len(entries), {entry.stream for entry in entries}) == (61, {*NAMES})
+    (broken,) = [entry for entry in entries if entry.fields == {b"data": b"broken"}]
+    stream.bury(broken, "not_json", "so")
+    stream.done(entries)
+    stream.close()
+    (told,) = rows(run("status", "--json"))
+    assert (told["length"], told["pending"], told["unread"], told["dead"]) == (61, 0, 0, 1)
+    assert [part["error"] for part in told["streams"]] == [None] * 3
+    assert [letter["stream"] for letter in told["letters"]] == [A]
+    assert "replayed 1" in run("dead", "replay", "--all").stdout
+    assert len(run("trim").stdout.splitlines()) == 3
+    config, wrong = read(environ)
+    seen = facts.read(config, wrong, environ)
+    owners = {owner_of(name) for name in NAMES}
+    assert len([*seen.each("nodes")]) == len(owners) > 1
+    text = {one.check: one.text for one in doctor.run_checks(seen)}
+    assert text["redis version"].startswith("Valkey")
+    assert text["group"] == f"{GROUP} exists"
+
+
+def owner_of(name: str) -> int:
+    """The number of the node whose third of the slots a stream's slot is in."""
+    return min(key_slot(name.encode()) // 5461, 2)

@@ -120,7 +120,7 @@ class Streams:
         `count` goes to those that have more. `count` is at least the number of streams.
         """
         parts = self._rotated()
-        share = count // len(parts)
+        share = max(1, count // len(parts))
         counted = parts
         if time.monotonic() < self._next_count:
             counted = [part for part in parts if part.name in self._lagging]

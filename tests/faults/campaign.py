@@ -85,8 +85,8 @@ def run(
 ) -> Ledger:
     """Run a campaign in `folder`; fail where anything is lost, doubled or wrong.
 
-    `setting` names the streams; each name begins as the usual one. With `seconds` no fault after the
-    first six begins later than that; the events that are left come then.
+    `setting` names the streams; each name begins as the usual one. With `seconds` no fault after
+    the first six begins later than that; the events that are left come then.
     """
     random = Random(seed)
     ledger = Ledger(seed)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from redis import ConnectionPool
 
 from graphwriter import partitions
-from graphwriter.errors import GraphwriterError
+from graphwriter.errors import GraphwriterError, Unavailable
 from graphwriter.stream import topology
 from graphwriter.stream.alarm import Alarm
 from graphwriter.stream.client import Client, GroupGone, connect, script, translated
@@ -55,7 +55,7 @@ def clients(url: str, setting: str, *, timeout: float = 5.0, retries: int = 3) -
 def ask(of: Clients, question: Callable[[Client, str], T]) -> dict[str, T | GraphwriterError]:
     """Return the answer, or the error, for every stream; several nodes are asked at one time.
 
-    After an error the client's other streams are not asked: each would take as long to fail.
+    Of a server that does not answer no more is asked: each question would take as long to fail.
     """
 
     def some(one: tuple[Client, tuple[str, ...]]) -> dict[str, T | GraphwriterError]:
@@ -64,8 +64,10 @@ def ask(of: Clients, question: Callable[[Client, str], T]) -> dict[str, T | Grap
         for name in names:
             try:
                 answers[name] = question(client, name)
-            except GraphwriterError as error:
+            except Unavailable as error:
                 return dict.fromkeys(names, error) | answers
+            except GraphwriterError as error:
+                answers[name] = error
         return answers
 
     if len(of) == 1:
@@ -130,7 +132,7 @@ class Streams:
         chunks = list(found.values())
         more = self._note(parts, found, share)
         left = count - sum(map(len, chunks))
-        while more and left:
+        while more and left > 0:
             asked = more[:left]
             share = left // len(asked)
             found = self._take(asked, share, asked)

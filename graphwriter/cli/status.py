@@ -137,7 +137,7 @@ def _number(value: int | None) -> str:
 
 
 def _group(pipeline: Pipeline) -> str:
-    missing = sum(not one.group_exists for one in pipeline.streams or ())
+    missing = sum(one.group_exists is False for one in pipeline.streams or ())
     if pipeline.streams and 0 < missing < len(pipeline.streams):
         return f"{pipeline.group} does not exist in {counted(missing, 'stream')}: see below"
     if not pipeline.group_exists:

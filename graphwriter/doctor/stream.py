@@ -125,9 +125,7 @@ def balance(facts: Facts) -> Iterator[Finding]:
         text = f"{name} has {share:.0%} of all entries of {len(added)} streams"
         yield wrong(f"{text}: a chat is that busy, or a producer does not split them", None)
     elif empty:
-        text = (
-            f"{counted(len(empty), 'stream')} of {len(added)} without any entry, such as {empty[0]}"
-        )
+        text = f"{len(empty)} of {len(added)} streams without any entry, such as {empty[0]}"
         yield wrong(f"{text}: a producer has another GRAPH_WRITER_STREAM, or chats are few", None)
     else:
         yield ok(f"the largest share of {len(added)} streams is {share:.0%}")

@@ -294,6 +294,7 @@ def test_without_the_right_to_wait_streams_are_read_again_and_again(
     own = parts._replace(netloc=f"tester:right@{parts.hostname}:{parts.port}").geturl()
     stream = spread(own)
     stream.create_group()
+    redis_client.config_resetstat()
     timer = threading.Timer(0.5, lambda: redis_client.xadd(C, {"n": 1}))
     timer.start()
     start = time.monotonic()

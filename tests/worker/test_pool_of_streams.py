@@ -40,14 +40,15 @@ def test_workers_that_are_killed_lose_and_double_nothing_of_two_streams(
         "GRAPH_WRITER_STREAM": SETTING,
         "GRAPH_WRITER_WORKERS": "2",
         "GRAPH_WRITER_BATCH_SIZE": "100",
-        "GRAPH_WRITER_TIMEOUT": "2",
-        "GRAPH_WRITER_RETRY": "2",
-        "GRAPH_WRITER_WATCHDOG": "6",
-        "GRAPH_WRITER_CLAIM_IDLE": "8",
-        "GRAPH_WRITER_STOP_WAIT": "10",
     }
     config = load(environ)
     choice = random.Random(3)
+
+    def at_work() -> list[int]:
+        """The processes of the workers that read or write."""
+        states = [one for one in pool.workers() if one.there]
+        return [one.pid for one in states if one.doing in ("reading", "writing")]
+
     with (tmp_path / "pool.log").open("wb") as log:
         pool = Pool(config, config.directory(), environ, log)
         pool.start(60)
@@ -57,9 +58,8 @@ def test_workers_that_are_killed_lose_and_double_nothing_of_two_streams(
                     publisher.publish(event)
                     if number % 600 == 500:
                         publisher.flush()
-                        time.sleep(0.3)
-                        running = [one.pid for one in pool.workers() if one.there]
-                        os.kill(choice.choice(running), signal.SIGKILL)
+                        until(at_work)
+                        os.kill(choice.choice(at_work()), signal.SIGKILL)
             until(lambda: all(info.drained(redis_client, name, GROUP) for name in NAMES), 90)
             consumers = {
                 one.name: one.pending

@@ -106,8 +106,7 @@ def loop(uri: str, rows: Path, threads: int, text: str, limit: int) -> None:
         uri, initial_retry_delay=0.05, retry_delay_jitter_factor=0.5
     ) as driver:
         # Planned and connected before the clock runs, as a worker's is.
-        nothing: dict[str, Any] = {key: [] for key in parts[0]}
-        driver.execute_query(query, batch=nothing, database_="neo4j")
+        driver.execute_query(query, batch=fold(()).parameter(), database_="neo4j")
         tune()
         running = [threading.Thread(target=work, args=(driver,)) for _ in range(threads)]
         start, cpu = time.perf_counter(), time.process_time()

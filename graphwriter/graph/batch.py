@@ -1,14 +1,14 @@
 """The parameters of the two write statements: the events of a batch, folded and laid out as rows.
 
 Pure. Events of one message are folded facet by facet: the highest version wins. The distinct
-messages, sources and authors are in lists sorted by key, so that every worker takes its locks in
-the same order; rows refer to them by position. `cypher/write.cypher` and `cypher/update.cypher`
-read the columns of a row by position: a new column is added in all three files.
+messages, sources and authors are in lists, in an order in which every worker takes its locks; rows
+refer to them by position. `cypher/write.cypher` and `cypher/update.cypher` read the columns of a
+row by position: a new column is added in all three files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from graphwriter.events import Address, Endpoint, Event, Links, day
@@ -43,25 +43,18 @@ _MESSAGE, _VERSION, _POST_ID = map(POST.index, ("message", "version", "post_id")
 # What write.cypher returns of a post that the graph has: its position, and the version of each
 # facet, None for a facet that no event had.
 VERSIONS = ("message", "post", "forward", "reply", "author", "links", "media")
-# The facet of each list of rows.
-_FACETS = {
-    "posts": "post",
-    "forwards": "forward",
-    "no_forwards": "forward",
-    "replies": "reply",
-    "no_replies": "reply",
-    "authored": "author",
-    "no_authors": "author",
-    "links": "links",
-    "media": "media",
-}
+# Each list of rows, the column of its version, and that version's column in VERSIONS.
+_FACETS = (
+    ("posts", _VERSION, 1),
+    *(("forwards", 1, 2), ("no_forwards", 1, 2), ("replies", 1, 3), ("no_replies", 1, 3)),
+    *(("authored", 1, 4), ("no_authors", 1, 4), ("links", 1, 5), ("media", 1, 6)),
+)
 NODES = ("messages", "sources", "authors", "urls", "files")
-# The columns of a row that have the position of a node, and the list of nodes that they point to.
-_ENDS = {
-    "forwards": ((2, "sources"), (3, "messages")),
-    "replies": ((2, "messages"),),
-    "authored": ((2, "authors"),),
-}
+# Each column with the position of a link's other end, and the list of nodes that it points into.
+_ENDS = (
+    *(("forwards", 2, "sources"), ("forwards", 3, "messages")),
+    *(("replies", 2, "messages"), ("authored", 2, "authors")),
+)
 
 
 class Claim(NamedTuple):
@@ -73,7 +66,7 @@ class Claim(NamedTuple):
     version: int
 
 
-class Parameter(dict[str, list[Any]]):
+class Parameter(dict[str, Any]):
     """The parameter of the statement: the lists of a batch by name.
 
     The driver formats every parameter for its own log, even if nothing is logged, which took a
@@ -86,6 +79,10 @@ class Parameter(dict[str, list[Any]]):
 
 class Batch(NamedTuple):
     """The parameters of the write statements.
+
+    `messages` has three parts, each sorted: the posts of the batch, what they reply to, and other
+    targets. write.cypher first writes the posts, which are among the `first` messages, and locks
+    the others last; `order` says why. In a batch `in_one_order` all messages are sorted together.
 
     Rows that only say that a post has no such link are short, and in lists of their own: most posts
     have most facets empty, and a new post has nothing to unlink.
@@ -105,6 +102,7 @@ class Batch(NamedTuple):
     files: list[str]  # keys of :Media
     links: list[Row]  # LINKS
     media: list[Row]  # MEDIA
+    first: int  # number of messages that are locked before any post is written
 
     def parameter(self) -> Parameter:
         """Return the batch as the one parameter of a statement."""
@@ -123,28 +121,42 @@ class Batch(NamedTuple):
         posts change, as positions in `messages`. The lists of nodes have the ends of rows that are
         too old, too: these may have been merged for nothing.
         """
-        held = {row[0]: dict(zip(VERSIONS, row, strict=True)) for row in versions}
-        rows: dict[str, Any] = {}
-        used: dict[str, set[int]] = {name: set() for name in NODES}
-
-        def note(nodes: str, position: int) -> int:
-            used[nodes].add(position)
-            return position
-
-        for name, facet in _FACETS.items():
-            version = _VERSION if name == "posts" else 1
-            known = [row for row in getattr(self, name) if row[0] in held]
-            for row in known:
-                _moved(name, row, note)
-            rows[name] = [row for row in known if _newer_than(row[version], held[row[0]][facet])]
-        changed = frozenset(row[0] for of_facet in rows.values() for row in of_facet)
-        places = {name: {old: new for new, old in enumerate(sorted(used[name]))} for name in NODES}
-        rows = {
-            name: [_moved(name, row, lambda nodes, old: places[nodes][old]) for row in rows[name]]
-            for name in rows
+        held = {row[0]: row for row in versions}
+        known: dict[str, list[Row]] = {
+            name: [row for row in getattr(self, name) if row[0] in held] for name, *_ in _FACETS
         }
-        nodes = {name: [getattr(self, name)[old] for old in places[name]] for name in NODES}
-        return Batch(**nodes, **rows), changed
+        used: dict[str, set[int]] = {name: set() for name in NODES}
+        used["messages"].update(held)
+        for name, column, list_name in _ENDS:
+            ends = (row[column] for row in known[name])
+            used[list_name].update(at for at in ends if at is not None)
+        for row in known["links"]:
+            for list_name, pairs in zip(("messages", "urls"), row[3:], strict=False):
+                used[list_name].update(at for at, _ in pairs)
+        used["files"].update(at for row in known["media"] for at in row[2])
+        places = {name: {old: at for at, old in enumerate(sorted(used[name]))} for name in NODES}
+
+        rows: dict[str, Any] = {
+            name: [row.copy() for row in known[name] if _newer_than(row[own], held[row[0]][other])]
+            for name, own, other in _FACETS
+        }
+        changed = frozenset(row[0] for of_facet in rows.values() for row in of_facet)
+        _renumber(rows, places)
+        nodes: dict[str, Any] = {
+            name: [getattr(self, name)[old] for old in places[name]] for name in NODES
+        }
+        return Batch(**nodes, **rows, first=len(places["messages"])), changed
+
+    def in_one_order(self) -> tuple[Batch, list[int]]:
+        """Return the batch with all messages in one list, to be locked before any is written.
+
+        Also returns for each message its position in this batch.
+        """
+        order = sorted(range(len(self.messages)), key=self.messages.__getitem__)
+        rows = {name: [row.copy() for row in getattr(self, name)] for name, *_ in _FACETS}
+        _renumber(rows, {"messages": {old: at for at, old in enumerate(order)}})
+        messages = [self.messages[old] for old in order]
+        return self._replace(messages=messages, first=len(messages), **rows), order
 
     def links_only(self) -> Batch:
         """Return the batch without the posts' own values.
@@ -155,21 +167,20 @@ class Batch(NamedTuple):
         return self._replace(posts=[[*row[:_VERSION], 0, *nothing] for row in self.posts])
 
 
-def _moved(name: str, row: Row, place: Callable[[str, int], int]) -> Row:
-    """Return a row of the list `name` with what `place` says of each of its nodes.
-
-    `place` takes the name of the list of nodes, and a position in it.
-    """
-    row = [place("messages", row[0]), *row[1:]]
-    for column, nodes in _ENDS.get(name, ()):
-        if row[column] is not None:
-            row[column] = place(nodes, row[column])
-    if name == "links" and len(row) > 3:
-        row[3] = [[place("messages", at), url] for at, url in row[3]]
-        row[4] = [[place("urls", at), url] for at, url in row[4]]
-    elif name == "media":
-        row[2] = [place("files", at) for at in row[2]]
-    return row
+def _renumber(rows: dict[str, list[Row]], places: dict[str, dict[int, int]]) -> None:
+    """Replace the positions of nodes in `rows`; `places` has old and new ones by list of nodes."""
+    for name, column, nodes in (*((name, 0, "messages") for name in rows), *_ENDS):
+        if nodes in places:
+            place = places[nodes].get  # None stays None
+            for row in rows[name]:
+                row[column] = place(row[column])
+    for row in rows["links"]:
+        for column, nodes in ((3, "messages"), (4, "urls"))[: len(row) - 3]:
+            if nodes in places:
+                row[column] = [[places[nodes][at], url] for at, url in row[column]]
+    if "files" in places:
+        for row in rows["media"]:
+            row[2] = [places["files"][at] for at in row[2]]
 
 
 def _newer_than(version: int | None, held: Any) -> bool:
@@ -204,8 +215,10 @@ def _newer(held: Any, facet: Any) -> Any:
 
 
 def _rows(events: dict[Address, Event], keep: Keep) -> Batch:
-    targets, source_names, author_names, pages, hashes = _ends(events.values())
-    messages = sorted(targets.union(events))
+    replied, targets, source_names, author_names, pages, hashes = _ends(events.values())
+    replied -= events.keys()
+    targets -= events.keys() | replied
+    messages = [*sorted(events), *sorted(replied), *sorted(targets)]
     position: dict[Address | None, int]
     position = {address: at for at, address in enumerate(messages)}
     sources, source_position = _sorted(source_names)
@@ -222,11 +235,8 @@ def _rows(events: dict[Address, Event], keep: Keep) -> Batch:
     no_forwards: list[Row] = []
     no_replies: list[Row] = []
     no_authors: list[Row] = []
-    for at, address in enumerate(messages):
-        event = events.get(address)
-        if event is None:
-            continue  # only a target
-        _, _, post, forward, reply, author, links, files_of = event
+    for at, address in enumerate(messages[: len(events)]):
+        _, _, post, forward, reply, author, links, files_of = events[address]
         forward_version = reply_version = author_version = None
         if forward is not None:
             forward_version, source, target, date, message_id, name = forward
@@ -258,7 +268,8 @@ def _rows(events: dict[Address, Event], keep: Keep) -> Batch:
             row.append(post.grouped_id)
         posts.append(row)
     rows = forwards, replies, authored, no_forwards, no_replies, no_authors
-    return Batch(messages, sources, authors, posts, *rows, urls, files, link_rows, media)
+    sets = urls, files, link_rows, media
+    return Batch(messages, sources, authors, posts, *rows, *sets, first=len(events))
 
 
 def _link_row(
@@ -272,8 +283,14 @@ def _link_row(
     return [at, links.version, links.total, to_messages, to_urls]
 
 
-def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels, set[str], set[str]]:
-    """Return the other ends of the links: messages, sources, authors, pages, files."""
+def _ends(
+    events: Iterable[Event],
+) -> tuple[set[Address], set[Address], Labels, Labels, set[str], set[str]]:
+    """Return the other ends of the links.
+
+    These are messages that are replied to, other messages, sources, authors, pages, and files.
+    """
+    replied: set[Address] = set()
     messages: set[Address] = set()
     sources: Labels = {}
     authors: Labels = {}
@@ -286,7 +303,7 @@ def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels, set[st
             if forward.source is not None:
                 _label(sources, forward.source, forward.version, forward.name)
         if reply is not None and reply.target is not None:
-            messages.add(reply.target)
+            replied.add(reply.target)
         if author is not None and author.author is not None:
             _label(authors, author.author, author.version, author.name)
         if links is not None:
@@ -297,7 +314,7 @@ def _ends(events: Iterable[Event]) -> tuple[set[Address], Labels, Labels, set[st
                     messages.add(end)
         if media is not None:
             files.update(media.hashes)
-    return messages, sources, authors, pages, files
+    return replied, messages, sources, authors, pages, files
 
 
 def _seconds(micros: int | None) -> tuple[int | None, int | None]:

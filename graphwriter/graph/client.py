@@ -33,10 +33,12 @@ from graphwriter.errors import ConfigError, GraphwriterError, TooBig, Unavailabl
 from graphwriter.graph import reach
 from graphwriter.graph.batch import Batch, Claim
 from graphwriter.graph.failures import Claims, Failure, Refused, Taken, classify, line
+from graphwriter.graph.order import LockOrder
 
 T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.07, 1.0  # seconds; the driver's own first one lasts a whole second
 FETCH_SIZE = 2000  # rows that a streamed query has in memory
+DEADLOCK = "Neo.TransientError.Transaction.DeadlockDetected"
 REFUSED_PAUSE = 60.0  # seconds without another try after a refused password
 
 
@@ -128,6 +130,8 @@ class Graph:
         self._borrowed = False  # the driver is another program's
         self._write, self._update, self._rewrite = map(statement, ("write", "update", "rewrite"))
         self.indexes: set[str] = set()  # names of indexes for questions that are known to exist
+        self._order = LockOrder()
+        self.deadlocks = 0  # since the start; each is a retry, too
         self.retries = 0  # of batches, by this class or by the driver, since the start
         self.failures: Counter[str] = Counter()  # errors since the start, by failure class
 
@@ -300,28 +304,41 @@ class Graph:
             Refused: some row can never be written. `Taken` names the rows.
             ConfigError: a person has to change the set-up.
         """
-        parameters = {"batch": batch.parameter()}
+        # Whoever lends its driver retries nothing, and gets no deadlock in one order.
+        single = self._borrowed or self._order.single()
+        rows, order = batch.in_one_order() if single else (batch, None)
+        parameters = {"batch": rows.parameter()}
+        deadlocks = self.deadlocks
 
         def work(tx: ManagedTransaction) -> frozenset[int]:
+            nonlocal rows, order
+            if order is None and self.deadlocks > deadlocks:
+                self._order.deadlock()
+                rows, order = batch.in_one_order()
+                parameters["batch"] = rows.parameter()
             if rewrite:
                 latest = events.latest(int(time.time() * 1000))
                 tx.run(self._rewrite, parameters, latest=latest).consume()
             result = tx.run(self._write, parameters)
             new, versions = result.single(strict=True)
-            if not versions:
-                return frozenset(new)
-            newer, changed = batch.newer(versions)
-            # Nodes without a link are left over only if this transaction has created some.
-            if changed or result.consume().counters.nodes_created:
-                tx.run(self._update, batch=newer.parameter()).consume()
-            return changed.union(new)
+            changed = frozenset(new)
+            if versions:
+                newer, moved = rows.newer(versions)
+                # Nodes without a link are left over only if this transaction has created some.
+                if moved or result.consume().counters.nodes_created:
+                    tx.run(self._update, batch=newer.parameter()).consume()
+                changed |= moved
+            return changed if order is None else frozenset(order[at] for at in changed)
 
         try:
-            return self._retried(work, lambda: self._adopt_foreign(batch))
+            changed = self._retried(work, lambda: self._adopt_foreign(batch))
         finally:
             # The driver's objects are in reference cycles, which would keep the rows in memory
             # until the next garbage collection.
             parameters["batch"].clear()
+        if order is None:
+            self._order.wrote()
+        return changed
 
     def _retried(
         self,
@@ -341,6 +358,7 @@ class Graph:
                 raise
             except Exception as error:  # noqa: BLE001 - classified, never swallowed
                 failure = classify(error)
+                self.deadlocks += getattr(error, "code", None) == DEADLOCK
                 if failure is Failure.DATA and adopt_foreign():
                     adoptions += 1
                     # The first retry is free: with `retry` 0 a post can be adopted all the same.

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import gc
-import gzip
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, LiteralString
 
 import pytest
 from support.graphs import event, rows, together
-from support.paths import DATA
 from support.product import EVERYTHING
 
 from graphwriter import events
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
 from graphwriter.graph.client import statement
-
-REAL_EVENTS = DATA / "real-events-10k.jsonl.gz"
-
 
 FOUR: tuple[LiteralString, ...] = (
     """MATCH (p:Post)-[r:FORWARDED_FROM]->(fs:ForwardSource)
@@ -128,28 +122,6 @@ def test_a_source_deleted_by_one_worker_is_linked_by_another(graph: Graph) -> No
         assert rows(graph, "MATCH (a:Author)-->(p) RETURN p.post_id") == [["p2"]]
         graph.write(fold([event(2, number * 9 + 2, author_name=None)]))
         assert rows(graph, "MATCH (a:Author) RETURN a") == []
-
-
-@pytest.mark.skipif(not REAL_EVENTS.exists(), reason=f"no real events at {REAL_EVENTS}")
-def test_four_workers_meet_no_deadlock_where_no_link_moves(graph: Graph) -> None:
-    """Every worker takes its locks in the same order: real events, popular sources, no retry."""
-    with gzip.open(REAL_EVENTS) as lines:
-        real = [events.decode({b"data": line.strip()}, 2**50) for line in lines]
-    batches = [fold(real[start::200]) for start in range(200)]
-    waiting = iter(batches)
-    lock = threading.Lock()
-
-    def work() -> None:
-        while True:
-            with lock:
-                batch = next(waiting, None)
-            if batch is None:
-                return
-            graph.write(batch)
-
-    assert together(work, work, work, work) == []
-    assert graph.retries == 0
-    assert rows(graph, "MATCH (p:Post) RETURN count(p)") == [[10_000]]
 
 
 def test_moving_links_meet_few_deadlocks(graph: Graph) -> None:

@@ -1,9 +1,9 @@
 // Removes versions that are equal to those of the batch, or that no event can have. It runs in the same
 // transaction before write.cypher, which then writes equal rows again. Newer versions stay.
 //
-// Locks are taken as in write.cypher: in the same order, and before a version is read.
+// The posts are locked as in write.cypher: in the same order, and before a version is read.
 CYPHER replan=skip
-UNWIND $batch.messages AS key
+UNWIND $batch.messages[..$batch.first] AS key
 MERGE (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
 SET m.telegram_message_id = key[1]
 WITH collect(m) AS messages

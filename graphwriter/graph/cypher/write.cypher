@@ -9,21 +9,50 @@
 // All lists are in one map: Neo4j makes a new plan, which takes a second, for each order of magnitude
 // of the size of a list parameter, and batches have any size.
 //
-// The lists of nodes are sorted by key, and the first pass takes the write lock of every message
-// before any version is read. Otherwise, under read-committed, two workers with different events of
-// one post would both read the old version, and both write. Setting a key to the value that it has
-// takes the lock and changes nothing. With ON MATCH SET each lock would be taken right after its
-// MERGE. Now all nodes are merged first, so a worker that is still merging holds no lock that another
-// worker needs to move a link. Rows refer to nodes by position in the collected lists.
+// The write lock of every post of the batch is taken before any version is read. Otherwise, under
+// read-committed, two workers with different events of one post would both read the old version, and
+// both write. Setting a key to the value that it has takes the lock and changes nothing. With ON MATCH
+// SET each lock would be taken right after its MERGE.
+//
+// The posts of the batch are written first, and what they share with posts of other workers is merged
+// last, with its locks held for the shortest time; graph/order.py says why, and when all is locked at
+// once. Each list is sorted, so that workers take their locks in one order. All nodes are merged before
+// a link is moved, so a worker that is still merging holds no lock that this needs. Rows refer to nodes
+// by position in the collected lists.
 //
 // The plan does not depend on the statistics of the graph, because every node is found by a unique
 // key. A new plan after each change of the statistics would stop all workers for half a second.
 CYPHER replan=skip
+// The posts of the batch are among the first of its messages.
 CALL () {
-  UNWIND $batch.messages AS key
+  UNWIND $batch.messages[..$batch.first] AS key
   MERGE (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
   SET m.telegram_message_id = key[1]
-  RETURN collect(m) AS messages, collect(m:Post) AS known
+  RETURN collect(m) AS own, collect(m:Post) AS known
+}
+// [message, forward_version, reply_version, author_version, version, post_id, channel_id, tenant_id,
+//  posted_at in seconds, and nanoseconds, views_count, forwards_count, reactions_count, has_media,
+//  is_edited, url, content_hash, text, grouped_id]. Without the last column, for which a row gives
+// null, albums are not kept, and an album that another worker has set stays.
+CALL (own, known) {
+  UNWIND $batch.posts AS row
+  WITH row
+  WHERE NOT known[row[0]]
+  WITH row, own[row[0]] AS p
+  SET p:Post, p.forward_version = row[1], p.reply_version = row[2], p.author_version = row[3],
+    p.version = row[4], p.post_id = row[5], p.channel_id = row[6], p.tenant_id = row[7],
+    p.posted_at = CASE WHEN row[8] IS NOT NULL
+      THEN datetime({epochSeconds: row[8], nanosecond: row[9]}) END, p.views_count = row[10],
+    p.forwards_count = row[11], p.reactions_count = row[12], p.has_media = row[13],
+    p.is_edited = row[14], p.telegram_post_url = row[15], p.content_hash = row[16],
+    p.text = row[17], p.grouped_id = row[18]
+  RETURN collect(row[0]) AS new
+}
+CALL () {
+  UNWIND $batch.messages[$batch.first..] AS key
+  MERGE (m:Message {tg_channel_id: key[0], telegram_message_id: key[1]})
+  SET m.telegram_message_id = key[1]
+  RETURN collect(m) AS shared
 }
 // [id, type, name, name_day]: the name is for display and is updated at most once a day per node,
 // because an update in every batch would lock the most popular nodes each time.
@@ -52,25 +81,7 @@ CALL () {
   MERGE (f:Media {sha256: sha256})
   RETURN collect(f) AS files
 }
-WITH messages, sources, authors, urls, files, known
-// [message, forward_version, reply_version, author_version, version, post_id, channel_id, tenant_id,
-//  posted_at in seconds, and nanoseconds, views_count, forwards_count, reactions_count, has_media,
-//  is_edited, url, content_hash, text, grouped_id]. Without the last column, for which a row gives
-// null, albums are not kept, and an album that another worker has set stays.
-CALL (messages, known) {
-  UNWIND $batch.posts AS row
-  WITH row
-  WHERE NOT known[row[0]]
-  WITH row, messages[row[0]] AS p
-  SET p:Post, p.forward_version = row[1], p.reply_version = row[2], p.author_version = row[3],
-    p.version = row[4], p.post_id = row[5], p.channel_id = row[6], p.tenant_id = row[7],
-    p.posted_at = CASE WHEN row[8] IS NOT NULL
-      THEN datetime({epochSeconds: row[8], nanosecond: row[9]}) END, p.views_count = row[10],
-    p.forwards_count = row[11], p.reactions_count = row[12], p.has_media = row[13],
-    p.is_edited = row[14], p.telegram_post_url = row[15], p.content_hash = row[16],
-    p.text = row[17], p.grouped_id = row[18]
-  RETURN collect(row[0]) AS new
-}
+WITH own + shared AS messages, sources, authors, urls, files, known, new
 // [message, version, source, target message, date in seconds, and nanoseconds, message id, name]
 CALL (messages, known, sources) {
   UNWIND $batch.forwards AS row

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from graphwriter.backfill.offline import Load, arguments, expected
 from graphwriter.embedded import Neo4j
@@ -13,13 +15,20 @@ from graphwriter.graph import Graph, info, schema
 TIMEOUT = 3600.0  # seconds that a constraint may take: its index is filled first
 
 
+class Imported(NamedTuple):
+    """Seconds of the import, and of the start of the server, the constraints and the counts."""
+
+    importing: float
+    constraints: float
+
+
 def import_tables(
     neo4j: Neo4j,
     directory: Path,
     load: Load,
     say: Callable[[str], None] = lambda _text: None,
     stopping: Callable[[], bool] = lambda: False,
-) -> None:
+) -> Imported:
     """Import the tables in `directory`, create the constraints, and compare the counts.
 
     The server must not run. It is stopped again at the end.
@@ -34,11 +43,13 @@ def import_tables(
     neo4j.data.mkdir(parents=True, exist_ok=True)
     mark.touch()
     say("importing")
+    start = time.monotonic()
     neo4j.admin(
         *("database", "import", "full", "neo4j", "--overwrite-destination=true"),
         *arguments(directory, load),
         stopping=stopping,
     )
+    imported = time.monotonic()
     say("creating the constraints")
     with neo4j, Graph(neo4j.url, timeout=TIMEOUT) as graph:
         schema.apply(graph, load.keep)
@@ -52,6 +63,7 @@ def import_tables(
             f"the database differs from the tables in {directory}: {', '.join(wrong)}"
         )
     mark.unlink(missing_ok=True)
+    return Imported(round(imported - start, 3), round(time.monotonic() - imported, 3))
 
 
 def check_empty(neo4j: Neo4j) -> None:

@@ -97,10 +97,11 @@ def run(config: Config, source: Source, given: dict[str, Any], json: bool) -> No
         if load is None:
             click.echo("stopped; no file is left, and the same command starts again", err=True)
             sys.exit(EXIT_FAILED)
+        seconds = {"files": load.seconds}
         if importing is not None:
-            importing(offline, load, lambda: stops.received > 0)
+            seconds |= importing(offline, load, lambda: stops.received > 0)
     if json:
-        _say_json(offline, load, importing is not None)
+        _say_json(offline, load, seconds, imported=importing is not None)
     else:
         _say(offline, load)
         if importing is not None:
@@ -132,7 +133,7 @@ def _shown(shown: Progress) -> Callable[[str, int, int], None]:
     return show
 
 
-def _embedded(given: Path | None) -> Callable[..., None]:
+def _embedded(given: Path | None) -> Callable[..., dict[str, float]]:
     """Return what imports into the embedded Neo4j; checks at once that its database is empty."""
     from graphwriter.backfill.importing import check_empty, import_tables
     from graphwriter.cli import servers
@@ -147,13 +148,13 @@ def _embedded(given: Path | None) -> Callable[..., None]:
     def say(text: str) -> None:
         click.echo(f"Neo4j    {text}", err=True)
 
-    def importing(offline: Offline, load: Load, stopping: Callable[[], bool]) -> None:
-        import_tables(neo4j, offline.tables, load, say, stopping)
+    def importing(offline: Offline, load: Load, stopping: Callable[[], bool]) -> dict[str, float]:
+        return import_tables(neo4j, offline.tables, load, say, stopping)._asdict()
 
     return importing
 
 
-def _say_json(offline: Offline, load: Load, imported: bool) -> None:
+def _say_json(offline: Offline, load: Load, seconds: dict[str, float], *, imported: bool) -> None:
     echo_json(
         {
             "read": load.read,
@@ -162,7 +163,7 @@ def _say_json(offline: Offline, load: Load, imported: bool) -> None:
             "lines": load.lines,
             "files": str(offline.tables),
             "imported": imported,
-            "seconds": load.seconds,
+            "seconds": seconds,
         }
     )
 

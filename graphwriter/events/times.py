@@ -61,8 +61,7 @@ def _parsed(text: str) -> int:
         except ValueError as error:
             raise ValueError(f": {error}") from None
         since = moment - _NAIVE_EPOCH
-        seconds = since.days * 86_400 + since.seconds
-        return seconds * 1_000_000 + since.microseconds
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     if match := _RFC3339(text):
         day, clock, fraction, zone = match.groups()
         try:

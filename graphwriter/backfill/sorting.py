@@ -109,7 +109,7 @@ class Sorting:
     def __init__(self, number: int, plan: Plan) -> None:
         config = plan.config
         self._number, self._plan, self._keep = number, plan, config.keep
-        self._events = Buckets(plan.folder, "events", plan.buckets, number)
+        self._events = self._opened("events")
         self._database: Database | None = None
         if plan.selection is not None and config.database_url is not None:
             self._database = Database(config.database_url, plan.selection, config.keep)
@@ -118,6 +118,10 @@ class Sorting:
         self._buckets: dict[str, Buckets] = {}
         gc.collect()
         gc.freeze()
+
+    def _opened(self, name: str) -> Buckets:
+        plan = self._plan
+        return Buckets(plan.folder, name, plan.buckets, self._number, plan.config.workers)
 
     def read(self, part: Part) -> Read:
         """Spread the rows of a part over the buckets."""
@@ -160,8 +164,7 @@ class Sorting:
         """Begin to fold, with empty tables."""
         self._close()
         self._ends = tables.Ends()
-        folder, number = self._plan.folder, self._plan.buckets
-        self._buckets = {name: Buckets(folder, name, number, self._number) for name in KEYS}
+        self._buckets = {name: self._opened(name) for name in KEYS}
         for name in tables.tables(self._keep):
             file = self._plan.tables / f"{name}-{self._number}.csv"
             self._files[name] = file.open("w", encoding="utf-8", newline="\n")

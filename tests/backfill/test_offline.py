@@ -405,8 +405,8 @@ def test_one_command_loads_in_bounded_memory(environ: dict[str, str], tmp_path: 
 
 def test_the_buckets_of_a_load_have_equal_keys_together(tmp_path: Path) -> None:
     """Lines of several writers, before and after a flush."""
-    one = Buckets(tmp_path, "x", 3, 0)
-    two = Buckets(tmp_path, "x", 3, 1)
+    one = Buckets(tmp_path, "x", 3, 0, 2)
+    two = Buckets(tmp_path, "x", 3, 1, 2)
     one.add(2, b"a")
     one.flush()
     one.add(2, b"b")

@@ -147,6 +147,7 @@ class Offline:
         """
         self._show = show
         start = time.monotonic()
+        files.directory(self.directory, "--offline")
         with self._lock:
             try:
                 self._empty()

@@ -199,7 +199,7 @@ def test_a_load_of_rows_is_the_graph_of_the_events_and_of_a_backfill(
             assert schema.missing(graph, config.keep) == []
             audit = Audit(graph, keep=config.keep)
             audit.constraints()
-            audit.compare(DatabaseSource(database))
+            audit.compare(DatabaseSource(database, "t", config.keep))
             audit.scan()
             assert audit.report.left == 0
         moved = [

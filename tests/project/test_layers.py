@@ -36,7 +36,7 @@ PURE = (
         "events/times",
         "events/wire",
     ),
-    *("graph/batch", "verify/compare", "worker/counts"),
+    *("backfill/tables", "graph/batch", "verify/compare", "worker/counts"),
 )
 BORDERS = {
     "redis": {"stream"},

@@ -2,7 +2,9 @@
 
 The workers get the posts in the stream's order and in the order of their ids, in which a backfill
 reads them. A backfill's clock runs from its first committed batch: what its processes take to start
-is not counted, as it is not for workers.
+is not counted, as it is not for workers. The long backfill is repeated offline, into a database of
+its own: there the clock runs from the start of the command to its end, with the start of Java, the
+import and the constraints.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -110,6 +113,46 @@ def contender(place: rig.Rig, database: Postgres, posts: int, workers: int) -> d
     }
 
 
+def offline(place: rig.Rig, database: Postgres, posts: int, workers: int) -> dict[str, Any]:
+    """Measure one offline load of everything, with the import into an embedded Neo4j."""
+    place.wipe()
+    run = Path(tempfile.mkdtemp(dir=place.folder))
+    program = str(Path(sys.executable).with_name("graphwriter"))
+    command = [program, "backfill", "--all", "--json", "--workers", f"{workers}", "--import"]
+    command += ["--offline", f"{run / 'load'}", "--data", f"{run / 'data'}"]
+    server, cpu = psutil.Process(database.pid), _ended()
+    before = _cpu(server)
+    start, resident = time.perf_counter(), 0
+    with (run / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            env=place.environ(run) | {"DATABASE_URL": database.url},
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+        while process.poll() is None:
+            resident = max(resident, *_resident(process.pid, "spawn_main"))
+            time.sleep(0.1)
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        sys.exit(f"the load ended: {(run / 'log').read_text()[-2000:]}")
+    assert process.stdout is not None
+    told = json.loads(process.stdout.read())
+    load = run / "load"
+    size = sum(file.stat().st_size for file in load.rglob("*.csv"))
+    shutil.rmtree(run)
+    return {
+        "events": posts,
+        "seconds": round(seconds, 4),
+        "rate": round(posts / seconds, 1),
+        "stages": told["seconds"],
+        "resident": resident,
+        "bytes": round(size / posts),  # of the files, a post
+        "postgres_cpu": round((_cpu(server) - before) / posts * 1e6, 2),  # microseconds a post
+        "cpu": round((_ended() - cpu) / posts * 1e6, 2),  # with Java's
+    }
+
+
 def _postgres(folder: Path) -> Postgres:
     folder.chmod(0o755)  # of root it runs as nobody
     return Postgres(data=folder / "postgres")
@@ -132,10 +175,11 @@ def _ended() -> float:
     return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
 
 
-def _resident(pid: int) -> list[int]:
+def _resident(pid: int, only: str = "") -> list[int]:
+    """Bytes of a process and of those below it whose command line has `only`."""
     try:
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-        return [one.memory_info().rss for one in family]
+        return [one.memory_info().rss for one in family if only in " ".join(one.cmdline())] or [0]
     except psutil.NoSuchProcess:
         return [0]  # it just ended
 
@@ -152,7 +196,7 @@ def live(place: rig.Rig, lines: list[bytes], workers: int) -> Callable[[], dict[
 
 
 def main() -> None:
-    """Measure both in turn, then one long backfill."""
+    """Measure both in turn, then one long backfill, and the same offline."""
     question = __doc__.partition("\n")[0]
     options = rig.arguments(
         question,
@@ -184,6 +228,13 @@ def main() -> None:
             found["backfill, long"] = [one]
             figures["long backfill, posts/s"] = one["rate"]
             figures["long backfill, largest process, MB"] = round(one["resident"] / 2**20, 1)
+            loaded = offline(place, database, options.long, n)
+            found["offline, long"] = [loaded]
+            figures["offline / backfill, long"] = round(loaded["rate"] / one["rate"], 2)
+            figures["offline, posts/s"] = loaded["rate"]
+            for stage, seconds in loaded["stages"].items():
+                figures[f"offline, {stage}, s"] = round(seconds, 1)
+            figures["offline, largest process of ours, MB"] = round(loaded["resident"] / 2**20, 1)
     rig.save("backfill", question, options, measurements=found, figures=figures)
 
 

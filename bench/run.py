@@ -41,6 +41,7 @@ FULL = {
     "server": "",
     "growth": "",
     "ask": "",
+    "streams": "--events 30000",
 }
 
 

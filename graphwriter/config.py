@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from graphwriter import files, keep, urls
+from graphwriter import files, keep, partitions, urls
 from graphwriter.errors import ConfigError
 
 PREFIX, TESTS = "GRAPH_WRITER_", "GRAPH_WRITER_TEST_"
@@ -47,7 +47,10 @@ class Config:
         "DATABASE_URL", None, "URL of the PostgreSQL with the posts, for the backfill.", secret=True
     )
     stream: str = _setting(
-        "GRAPH_WRITER_STREAM", "stream:posts:parsed", "Name of the stream.", named=True
+        partitions.FIELD,
+        "stream:posts:parsed",
+        "Name of the stream; or names with commas, or a range such as 'posts:{0..7}'.",
+        named=True,
     )
     group: str = _setting(
         "GRAPH_WRITER_CONSUMER_GROUP",
@@ -215,6 +218,11 @@ class Config:
                 yield f"{name} is {value:g} s, but must be above {other}, which is {bound:g} s"
 
     @property
+    def streams(self) -> tuple[str, ...]:
+        """The names of the streams; raises ConfigError."""
+        return partitions.names(self.stream)
+
+    @property
     def keep(self) -> keep.Keep:
         """What the graph keeps of posts that it does not keep by default; raises ConfigError."""
         return keep.read(self.text, self.enrich)
@@ -356,6 +364,8 @@ def _parsed(metadata: Mapping[str, Any], type_name: Any, given: Any) -> Any:
             raise ConfigError(f"{variable} is {given!r}, expected {_EXPECTED[kind]}") from None
     if metadata.get("named") and not value.strip():
         raise ConfigError(f"{variable} is {value!r}, expected a name, not an empty text")
+    if variable == partitions.FIELD:
+        partitions.names(value)
     if "least" in metadata and not metadata["least"] <= value < float("inf"):
         raise ConfigError(f"{variable} is {value:g}, expected at least {metadata['least']:g}")
     if "among" in metadata and value.upper() not in metadata["among"].upper().split():

@@ -21,7 +21,7 @@ from graphwriter.config import load
 from graphwriter.errors import ConfigError
 from graphwriter.graph import Graph, schema
 from graphwriter.graph.batch import fold
-from graphwriter.stream import Stream
+from graphwriter.stream import consumer_of
 from graphwriter.worker.counts import Counts
 from graphwriter.worker.writer import Writer
 
@@ -172,7 +172,7 @@ class GraphWriter:
             own connections, which return bytes.
         consumer_group: shared with all other consumers of the same events.
         batch_size: largest number of events in one transaction.
-        stream: the stream's key.
+        stream: the stream's key; several as in the setting GRAPH_WRITER_STREAM.
         consumer_name: unique within the group and the same at every start, so that its
             pending entries are read first; None: host name and process id, and entries that were
             pending for another process are claimed after `claim_idle` seconds.
@@ -183,7 +183,8 @@ class GraphWriter:
             value of DATABASE_URL, or of the file named by DATABASE_URL_FILE.
 
     Raises:
-        ConfigError: an argument is an asyncio client, or not a client, or an unknown word.
+        ConfigError: an argument is an asyncio client, or not a client, or an unknown word, or names
+            no stream.
     """
 
     def __init__(
@@ -218,7 +219,7 @@ class GraphWriter:
         self._database_url = database_url
         self._process = os.getpid()
         name = consumer_name or f"{socket.gethostname()}-{self._process}"
-        self._stream = Stream(pool, stream, consumer_group, name)
+        self._stream = consumer_of(pool, stream, consumer_group, name)
         self._writer = Writer(
             self._stream,
             neo4j_client.graph,

@@ -168,7 +168,8 @@ def _resources(wanted: Wanted, measured: Measured, best: float, posts: int) -> l
             wanted.redis_memory,
             "bytes",
             f"a Redis Cluster with {_number(backlog / wanted.redis_memory)} streams, since one "
-            "stream is on one node, and a pool of workers for each; or a shorter outage",
+            "stream is on one node: GRAPH_WRITER_STREAM names them, and one pool reads them all; "
+            "or a shorter outage",
         ),
     ]
 

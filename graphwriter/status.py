@@ -1,7 +1,8 @@
 """The state of a running pipeline: read from Redis, Neo4j and the heartbeats of the workers.
 
 `graphwriter status`, the status page and the metrics all show what is read here. The fields of the
-structs are the keys of `status --json`, documented in docs/operations.md.
+structs are the keys of `status --json`, documented in docs/operations.md. It is long because one
+reading has many fields.
 """
 
 from __future__ import annotations
@@ -12,19 +13,22 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError, GraphwriterError
 from graphwriter.graph import Graph, info
-from graphwriter.stream import DeadLetters, connect
+from graphwriter.stream import DeadLetter, DeadLetters
 from graphwriter.stream import info as stream_info
-from graphwriter.stream.client import place
+from graphwriter.stream.client import Client, place
 from graphwriter.stream.entry import order
+from graphwriter.stream.streams import ask, clients
 from graphwriter.text import counted
 from graphwriter.worker import heartbeat
 from graphwriter.worker.counts import LATENCY, SECONDS, Counts, Spread, Spreads
 
 T = TypeVar("T")
+Parts = dict[str, stream_info.StreamFacts | GraphwriterError]
 SHOWN_CONSUMERS = 100  # consumers that a reading contains
 SHOWN_LETTERS = 8  # newest dead letters
 TEXT_LIMIT = 300  # characters of each of their texts: other programs may have added them
@@ -93,10 +97,32 @@ class Letter(msgspec.Struct):
     time: float
     reason: str
     error: str
+    stream: str | UnsetType = UNSET  # only if there are several
+
+
+class StreamPart(msgspec.Struct):
+    """One of several streams; `error` says why nothing else of it is known."""
+
+    stream: str
+    error: str | None = None
+    length: int | None = None
+    added: int | None = None
+    group_exists: bool | None = None
+    unread: int | None = None
+    trimmed_unread: int | None = None
+    oldest_unread: float | None = None
+    pending: int | None = None
+    oldest_pending: float | None = None
+    consumer_count: int | None = None
+    dead: int | None = None
 
 
 class Pipeline(msgspec.Struct):
-    """The stream and the workers at `time`. Ages in seconds; None: not known, or no entry."""
+    """The stream and the workers at `time`. Ages in seconds; None: not known, or no entry.
+
+    With several streams `stream` is the setting that names them, the numbers are those of all
+    together, and `streams` has a part for each.
+    """
 
     time: float
     stream: str
@@ -124,6 +150,7 @@ class Pipeline(msgspec.Struct):
     latency: Quantiles | None = None
     seconds: Quantiles | None = None  # from the read of a batch to its acknowledgement
     size: float | None = None  # entries of a batch
+    streams: list[StreamPart] | UnsetType = UNSET  # only if there are several
 
 
 class GraphStatus(msgspec.Struct):
@@ -141,16 +168,24 @@ class StatusReader:
         self._config = config
         self.name, self.group, self.directory = config.stream, config.group, config.directory()
         self.patience = config.watchdog
-        self.client = connect(config.redis_url, self.name, timeout=PATIENCE, retries=1)
+        self._clients = clients(config.redis_url, self.name, timeout=PATIENCE, retries=1)
         self.graph = graph
         self._letters: list[Letter] = []
-        self._letters_read = (-1, 0.0)  # their number, and when they were read
+        # How many each stream had, and when they were read.
+        self._letters_read: tuple[list[int], float] = ([], 0.0)
 
     def pipeline(self) -> Pipeline:
         """Read Redis and the heartbeats. Blocks for a few seconds at most."""
-        server, facts = _timed(
-            place(self.client), lambda: stream_info.stream(self.client, self.name, self.group)
-        )
+        parts: Parts = {}
+
+        def read() -> stream_info.StreamFacts:
+            found = ask(
+                self._clients, lambda client, name: stream_info.stream(client, name, self.group)
+            )
+            parts.update(found)
+            return stream_info.together([*found.values()])
+
+        server, facts = _timed(place(self._clients[0][0]), read)
         if server.refused:
             self._renew()
         now = time.time()
@@ -158,19 +193,17 @@ class StatusReader:
         if facts is not None:
             pipeline = msgspec.structs.replace(
                 pipeline,
-                length=facts.length,
-                added=facts.added,
-                group_exists=facts.group_exists,
-                unread=facts.unread,
-                trimmed_unread=facts.trimmed_unread,
-                oldest_unread=_age(now, facts.oldest_unread),
-                pending=facts.pending,
-                oldest_pending=_age(now, facts.oldest_pending),
+                **_numbers(facts, now),
                 consumers=_shown(facts.consumers),
-                consumer_count=len(facts.consumers),
-                dead=facts.dead,
-                letters=self._newest_letters(facts.dead),
+                letters=self._newest_letters(parts),
             )
+        if len(parts) > 1:
+            pipeline.streams = [
+                StreamPart(name, str(one))
+                if isinstance(one, GraphwriterError)
+                else StreamPart(name, **_numbers(one, now))
+                for name, one in parts.items()
+            ]
         self._add_workers(pipeline, () if facts is None else facts.consumers)
         return pipeline
 
@@ -179,8 +212,9 @@ class StatusReader:
         fresh = self._config.reread()
         if fresh.redis_url != self._config.redis_url:
             self._config = fresh
-            self.client.close()
-            self.client = connect(fresh.redis_url, self.name, timeout=PATIENCE, retries=1)
+            for client, _ in self._clients:
+                client.close()
+            self._clients = clients(fresh.redis_url, self.name, timeout=PATIENCE, retries=1)
 
     def graph_status(self) -> GraphStatus:
         """Read Neo4j. Blocks for as long as the graph may."""
@@ -197,23 +231,30 @@ class StatusReader:
             {link: counts[link] for link in info.LINKS} if counts else {},
         )
 
-    def _newest_letters(self, number: int) -> list[Letter]:
+    def _newest_letters(self, parts: Parts) -> list[Letter]:
+        numbers = [one.dead for one in parts.values() if isinstance(one, stream_info.StreamFacts)]
         known, when = self._letters_read
-        if number != known or time.monotonic() - when > LETTERS_KEPT:
-            dead = DeadLetters(self.client, self.name, self.group)
-            _, letters = _timed("", lambda: dead.latest(SHOWN_LETTERS))
-            self._letters = [
-                Letter(
-                    letter.id,
-                    letter.source_id[:TEXT_LIMIT],
-                    letter.time,
-                    letter.reason[:TEXT_LIMIT],
-                    letter.error[:TEXT_LIMIT],
-                )
-                for letter in letters or ()
-            ]
-            self._letters_read = (number, time.monotonic())
+        if numbers != known or time.monotonic() - when > LETTERS_KEPT:
+            letters: list[Letter] = []
+            for name, found in ask(self._clients, self._latest).items():
+                letters += [
+                    Letter(
+                        letter.id,
+                        letter.source_id[:TEXT_LIMIT],
+                        letter.time,
+                        letter.reason[:TEXT_LIMIT],
+                        letter.error[:TEXT_LIMIT],
+                        name if len(parts) > 1 else UNSET,
+                    )
+                    for letter in (() if isinstance(found, GraphwriterError) else found)
+                ]
+            letters.sort(key=lambda letter: order(letter.id), reverse=True)
+            self._letters = letters[:SHOWN_LETTERS]
+            self._letters_read = (numbers, time.monotonic())
         return self._letters
+
+    def _latest(self, client: Client, name: str) -> tuple[DeadLetter, ...]:
+        return DeadLetters(client, name, self.group).latest(SHOWN_LETTERS)
 
     def _add_workers(self, pipeline: Pipeline, consumers: Sequence[stream_info.Consumer]) -> None:
         pending = {consumer.name: consumer.pending for consumer in consumers}
@@ -253,6 +294,22 @@ class StatusReader:
         pipeline.size = recent.sizes.sum / recent.sizes.count if recent.sizes.count else None
         pipeline.rate = sum(worker.rate for worker in pipeline.workers)
         pipeline.kills = heartbeat.kills(self.directory)
+
+
+def _numbers(facts: stream_info.StreamFacts, now: float) -> dict[str, Any]:
+    """Return what `Pipeline` and `StreamPart` have in common."""
+    return {
+        "length": facts.length,
+        "added": facts.added,
+        "group_exists": facts.group_exists,
+        "unread": facts.unread,
+        "trimmed_unread": facts.trimmed_unread,
+        "oldest_unread": _age(now, facts.oldest_unread),
+        "pending": facts.pending,
+        "oldest_pending": _age(now, facts.oldest_pending),
+        "consumer_count": len(facts.consumers),
+        "dead": facts.dead,
+    }
 
 
 def _shown(consumers: Sequence[stream_info.Consumer]) -> list[stream_info.Consumer]:

@@ -10,6 +10,7 @@ pytest_plugins = [
     "support.proxy",
     "support.valkey",
     # Those import others: pytest rewrites the assertions of what is not imported yet.
+    "support.cluster",
     "support.exporter",
     "support.graphs",
     "support.pool",

@@ -61,7 +61,7 @@ class Processes:
     def __enter__(self) -> Self:
         context = multiprocessing.get_context("spawn")  # inherits no threads and no connections
         resource_tracker.ensure_running()  # now: its start would unblock the signals
-        with _signals_blocked():
+        with signals_blocked():
             for number in range(self._number):
                 pipe, child_pipe = context.Pipe()
                 arguments = child_pipe, number, self._job
@@ -139,7 +139,7 @@ class Processes:
 
 
 @contextlib.contextmanager
-def _signals_blocked() -> Iterator[None]:
+def signals_blocked() -> Iterator[None]:
     """Block Ctrl-C in processes that are started meanwhile, until `_serve` ignores it.
 
     A process inherits what is blocked, and imports modules for a second before it runs `_serve`.

@@ -19,7 +19,7 @@ from graphwriter.graph.write import Pairs, write_halving
 from graphwriter.keep import NOTHING, Keep
 from graphwriter.producers.publisher import EventPublisher
 from graphwriter.stream import info
-from graphwriter.stream.client import connect
+from graphwriter.stream.streams import clients
 from graphwriter.worker.readahead import ReadAhead
 
 EXAMPLES = 3  # events, and rejects, that a dry run shows
@@ -100,11 +100,11 @@ class ToStream:
 
     def check(self) -> None:
         """Return if the server answers; one attempt."""
-        client = connect(self._url, self._stream, retries=0)
-        try:
-            info.ping(client)
-        finally:
-            client.close()
+        for client, _ in clients(self._url, self._stream, retries=0):
+            try:
+                info.ping(client)
+            finally:
+                client.close()
 
     def close(self) -> None:
         """Close the connection."""

@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from graphwriter.cli import offline
 from graphwriter.cli.options import CONTEXT, NEO4J, selected, selection, settings
 from graphwriter.cli.output import Progress, as_json, echo_json, table
 from graphwriter.config import Config
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     "--state", type=Path, metavar="DIRECTORY", help="Directory of the checkpoint and the rejects."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
+@offline.options
 @as_json
 @settings(
     "database_url",
@@ -67,6 +69,10 @@ def command(config: Config, json: bool, **options: Any) -> None:
     checkpoint after an interruption. A row that cannot be written is logged and added to a rejects
     file; the exit code is then 1, also for a dry run. Ctrl-C or SIGTERM stops it after the current
     batches, a second one immediately.
+
+    With --offline it makes a first load: files for Neo4j's own import, which fills an empty
+    database faster. --import imports them into the embedded Neo4j of `graphwriter up`, which must
+    not run meanwhile; without it the command for another server is printed.
     """
     from graphwriter.backfill.processes import Job
 
@@ -75,6 +81,9 @@ def command(config: Config, json: bool, **options: Any) -> None:
         raise click.UsageError("--ids-file selects the posts: leave out --all, --since, --channel")
     if options["rewrite"] and via == "stream":
         raise click.UsageError("--rewrite writes to the graph directly: leave out --via stream")
+    offline.refuse(options)
+    if options["offline"] is not None:
+        _offline(config, options, json)
     servers = ("database_url", "redis_url" if via == "stream" else "neo4j_uri")
     config.require(*servers)
     for warning in config.exposed(*servers):
@@ -86,6 +95,19 @@ def command(config: Config, json: bool, **options: Any) -> None:
             _dry_run(job, file, json)
         else:
             _run(job, options["state"] or _state(), file, json)
+
+
+def _offline(config: Config, options: dict[str, Any], json: bool) -> NoReturn:
+    """Make an offline load, and end the process."""
+    from graphwriter.backfill.offline import Source
+
+    if not options["events"]:
+        config.require("database_url")
+        for warning in config.exposed("database_url"):
+            click.echo(f"graphwriter: {warning}", err=True)
+    chosen = selection(config, options, every=options["ids_file"] is not None)
+    with _rereadable(options["ids_file"]) as file:
+        offline.run(config, Source(chosen, file, options["events"]), options, json)
 
 
 @contextmanager

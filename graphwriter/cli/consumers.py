@@ -21,16 +21,27 @@ def command() -> None:
 @settings(*REDIS)
 def list_(config: Config, json: bool) -> None:
     """List all consumers of the group, on all machines, those with most pending entries first."""
-    from graphwriter.stream import connect, info
+    from graphwriter.stream import info
+    from graphwriter.stream.streams import each
 
-    facts = info.stream(connect(config.redis_url, config.stream), config.stream, config.group)
-    consumers = sorted(facts.consumers, key=lambda one: (-one.pending, one.idle, one.name))
+    streams = each(config.redis_url, config.stream)
+    found = [
+        (name, one)
+        for client, name in streams
+        for one in info.stream(client, name, config.group).consumers
+    ]
+    found.sort(key=lambda pair: (-pair[1].pending, pair[1].idle, pair[1].name))
+    several = len(streams) > 1
     if json:
-        for one in consumers:
-            echo_json(msgspec.to_builtins(one))
+        for name, one in found:
+            echo_json(({"stream": name} if several else {}) | msgspec.to_builtins(one))
         return
-    rows = [(one.name, f"{one.pending:,}", age(one.idle)) for one in consumers]
-    table(("consumer", "pending", "idle"), rows, f"the group {config.group} has no consumer")
+    rows = [
+        (*((name,) if several else ()), one.name, f"{one.pending:,}", age(one.idle))
+        for name, one in found
+    ]
+    columns = (*(("stream",) if several else ()), "consumer", "pending", "idle")
+    table(columns, rows, f"the group {config.group} has no consumer")
 
 
 @command.command("prune", context_settings=CONTEXT)
@@ -42,11 +53,14 @@ def prune(config: Config, dry_run: bool) -> None:
     Workers do this every hour. A consumer that holds entries stays, and so does one that takes
     entries meanwhile. One that comes back later is created again by its first read.
     """
-    from graphwriter.stream import connect, prune
+    from graphwriter.stream import prune
+    from graphwriter.stream.streams import each
 
-    client, idle = connect(config.redis_url, config.stream), config.consumer_expire
-    if dry_run:
-        names = [one.name for one in prune.expired(client, config.stream, config.group, idle)]
-    else:
-        names = list(prune.prune(client, config.stream, config.group, idle))
+    idle = config.consumer_expire
+    names: set[str] = set()  # a consumer of several streams counts once
+    for client, name in each(config.redis_url, config.stream):
+        if dry_run:
+            names |= {one.name for one in prune.expired(client, name, config.group, idle)}
+        else:
+            names |= {*prune.prune(client, name, config.group, idle)}
     click.echo(f"{'would delete' if dry_run else 'deleted'} {counted(len(names), 'consumer')}")

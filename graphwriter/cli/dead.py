@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from difflib import get_close_matches
+from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, NoReturn
 
@@ -30,20 +32,34 @@ def command() -> None:
     """List, show, replay and purge dead letters.
 
     A dead letter is an entry that can never be written: it has the unchanged fields of the entry,
-    and the reason. Fix the cause, then replay it.
+    and the reason. Fix the cause, then replay it. With several streams each has its own dead
+    letters; --stream with one of their names selects that one.
     """
 
 
-def _letters(config: Config) -> DeadLetters:
-    from graphwriter.stream import DeadLetters, connect
+def _letters(config: Config) -> list[DeadLetters]:
+    """Return the dead letters of each stream."""
+    from graphwriter.stream import DeadLetters
+    from graphwriter.stream.streams import each
 
-    return DeadLetters(connect(config.redis_url, config.stream), config.stream, config.group)
+    streams = each(config.redis_url, config.stream)
+    return [DeadLetters(client, name, config.group) for client, name in streams]
+
+
+def _found(of: list[DeadLetters], reason: str | None = None) -> Iterator[tuple[str, DeadLetter]]:
+    """Yield the letters, each with its stream; oldest first."""
+    from graphwriter.stream.entry import order
+
+    def named(one: DeadLetters) -> Iterator[tuple[str, DeadLetter]]:
+        return ((one.stream, letter) for letter in one.list(reason))
+
+    return merge(*map(named, of), key=lambda found: order(found[1].id))
 
 
 def _chosen(
-    letters: DeadLetters, ids: tuple[str, ...], reason: str | None, everything: bool
-) -> tuple[list[DeadLetter], list[str]]:
-    """Return the selected letters, without their fields, and the ids that were not found.
+    of: list[DeadLetters], ids: tuple[str, ...], reason: str | None, everything: bool
+) -> tuple[dict[str, list[DeadLetter]], list[str]]:
+    """Return the selected letters by stream, without their fields, and the ids that none has.
 
     An id is that of a letter or of its source entry.
     """
@@ -51,13 +67,19 @@ def _chosen(
         raise click.UsageError("select the dead letters with one of: IDs, --reason, --all")
     _check(reason)
     named = {*ids}
-    found = [
-        letter._replace(fields={}, error="")  # to save memory
-        for letter in letters.list(reason)
-        if not named or letter.id in named or letter.source_id in named
-    ]
-    known = {letter.id for letter in found} | {letter.source_id for letter in found}
-    return found, sorted(named - known)
+    chosen: dict[str, list[DeadLetter]] = {one.stream: [] for one in of}
+    known: dict[str, str] = {}  # id -> the stream in which it was found
+    for stream, letter in _found(of, reason):
+        if not named or letter.id in named or letter.source_id in named:
+            for key in {letter.id, letter.source_id} & named:
+                if known.setdefault(key, stream) != stream:
+                    _ambiguous(key, known[key], stream)
+            chosen[stream].append(letter._replace(fields={}, error=""))  # to save memory
+    return chosen, sorted(named - {*known})
+
+
+def _ambiguous(key: str, one: str, other: str) -> NoReturn:
+    raise click.UsageError(f"ID {key} is in {one} and in {other}: choose one of them with --stream")
 
 
 def _check(reason: str | None) -> None:
@@ -87,8 +109,9 @@ def chosen_by(function: click.decorators.FC) -> click.decorators.FC:
     return click.argument("ids", nargs=-1, metavar="[ID]...")(function)
 
 
-def _summary(letter: DeadLetter) -> dict[str, object]:
-    return {
+def _summary(letter: DeadLetter, stream: str | None) -> dict[str, object]:
+    """Return what is shown of a letter; `stream` only if there are several."""
+    return ({} if stream is None else {"stream": stream}) | {
         "id": letter.id,
         "source_id": letter.source_id,
         "time": letter.time,
@@ -107,19 +130,25 @@ def _summary(letter: DeadLetter) -> dict[str, object]:
 def list_(config: Config, reason: str | None, limit: int | None, json: bool) -> None:
     """List dead letters, oldest first, one per source entry."""
     _check(reason)
-    found = _letters(config).list(reason)
+    letters = _letters(config)
+    several, found = len(letters) > 1, _found(letters, reason)
     if json:
-        for letter in islice(found, limit):
-            echo_json(_summary(letter))
+        for stream, letter in islice(found, limit):
+            echo_json(_summary(letter, stream if several else None))
         return
     wide = shutil.get_terminal_size().columns >= WIDE
     rows = [
-        [*([one.id] if wide else []), one.source_id, utc(one.time), one.reason, one.error]
-        for one in islice(found, limit or TABLE_ROWS)
+        [
+            *([stream] if several else []),
+            *([one.id] if wide else []),
+            *(one.source_id, utc(one.time), one.reason, one.error),
+        ]
+        for stream, one in islice(found, limit or TABLE_ROWS)
     ]
-    columns = [*(["id"] if wide else []), "source entry", "time (UTC)", "reason", "error"]
+    columns = [*(["stream"] if several else []), *(["id"] if wide else [])]
+    columns += ["source entry", "time (UTC)", "reason", "error"]
     table(columns, rows, empty="no dead letters")
-    reasons = Counter(letter.reason for letter in found)
+    reasons = Counter(letter.reason for _, letter in found)
     if more := reasons.total():
         reasons.update(row[-2] for row in rows)
         click.echo(f"… and {more:,} more; by reason:")
@@ -133,20 +162,28 @@ def list_(config: Config, reason: str | None, limit: int | None, json: bool) -> 
 @settings(*REDIS)
 def show(config: Config, id: str, json: bool) -> None:  # noqa: A002 - the argument's name
     """Show one dead letter, by its id or its source entry."""
-    for letter in _letters(config).list():
-        if id in (letter.id, letter.source_id):
-            entry = {
-                key.decode(errors="backslashreplace"): value.decode(errors="backslashreplace")
-                for key, value in letter.fields.items()
-            }
-            if json:
-                echo_json({**_summary(letter), "fields": entry})
-            else:
-                summary = {**_summary(letter), "time": f"{utc(letter.time)} (UTC)"}
-                for name, value in [*summary.items(), *entry.items()]:
-                    click.echo(f"{plain(name)}: {plain(value)}")
-            return
-    _not_there([id])
+    letters = _letters(config)
+    found = {
+        one.stream: letter
+        for one in letters
+        if (letter := next((x for x in one.list() if id in (x.id, x.source_id)), None))
+    }
+    if not found:
+        _not_there([id])
+    (stream, letter), *others = found.items()
+    if others:
+        _ambiguous(id, stream, others[0][0])
+    entry = {
+        key.decode(errors="backslashreplace"): value.decode(errors="backslashreplace")
+        for key, value in letter.fields.items()
+    }
+    shown = _summary(letter, stream if len(letters) > 1 else None)
+    if json:
+        echo_json({**shown, "fields": entry})
+        return
+    shown["time"] = f"{utc(letter.time)} (UTC)"
+    for name, value in [*shown.items(), *entry.items()]:
+        click.echo(f"{plain(name)}: {plain(value)}")
 
 
 @command.command("replay", context_settings=CONTEXT)
@@ -159,7 +196,7 @@ def replay(config: Config, ids: tuple[str, ...], reason: str | None, everything:
     """
     letters = _letters(config)
     chosen, missing = _chosen(letters, ids, reason, everything)
-    click.echo(f"replayed {letters.replay(chosen):,}")
+    click.echo(f"replayed {sum(one.replay(chosen[one.stream]) for one in letters):,}")
     if missing:
         _not_there(missing)
 
@@ -174,10 +211,11 @@ def purge(
     """Delete dead letters. This cannot be undone."""
     letters = _letters(config)
     chosen, missing = _chosen(letters, ids, reason, everything)
-    if chosen and not yes:
+    number = sum(map(len, chosen.values()))
+    if number and not yes:
         click.confirm(
-            f"Delete {counted(len(chosen), 'dead letter')}, which cannot be undone?", abort=True
+            f"Delete {counted(number, 'dead letter')}, which cannot be undone?", abort=True
         )
-    click.echo(f"purged {letters.purge(chosen):,}")
+    click.echo(f"purged {sum(one.purge(chosen[one.stream]) for one in letters):,}")
     if missing:
         _not_there(missing)

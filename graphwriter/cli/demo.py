@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the drivers are not needed for --help
     from graphwriter.worker.pool import Pool
 
 STREAM = "stream:graphwriter:demo"  # never the stream of a pipeline in use
+Streams = list[tuple["Client", str]]  # each with its client
 START_TIME = 120  # seconds for the workers to connect and plan the statement
 
 PICTURE = Path("graphwriter-demo.html")
@@ -48,7 +49,7 @@ def command(config: Config, export: str | None, count: int, seed: int) -> None:
     deletes everything at the end but a picture, graphwriter-demo.html.
 
     If REDIS_URL or NEO4J_URI is set, it uses that server: it refuses a graph that is not empty, and
-    leaves its data there.
+    leaves its data there. It has as many streams as GRAPH_WRITER_STREAM names.
     """
     if export:
         _check(Path(export))
@@ -68,13 +69,15 @@ def _run(config: Config, data: Path, export: str | None, count: int, seed: int) 
     from graphwriter.graph import connect, schema
     from graphwriter.producers.demo.demo import Demo
     from graphwriter.stream import DeadLetters, info
-    from graphwriter.stream import connect as connect_redis
     from graphwriter.stream.client import delete
+    from graphwriter.stream.streams import each
     from graphwriter.worker.pool import Pool
 
     with servers.running(data, os.environ) as started:
         variables = started.variables
-        variables |= {"GRAPH_WRITER_STREAM": STREAM, "GRAPH_WRITER_BLOCK": "0.2"}
+        last = len(config.streams) - 1
+        setting = f"{STREAM}:{{0..{last}}}" if last else STREAM
+        variables |= {"GRAPH_WRITER_STREAM": setting, "GRAPH_WRITER_BLOCK": "0.2"}
         variables["GRAPH_WRITER_EXPORTER"] = "false"  # another pipeline may use its port
         chosen = load({**os.environ, **variables}, workers=config.workers)
         run = data / "run"
@@ -88,17 +91,17 @@ def _run(config: Config, data: Path, export: str | None, count: int, seed: int) 
                 )
             schema.apply(graph, config.keep)
             pool = Pool(chosen, run, variables, log)
-            client = connect_redis(chosen.redis_url, STREAM)
-            letters = DeadLetters(client, STREAM, chosen.group)
+            streams = each(chosen.redis_url, setting)
+            letters = [DeadLetters(client, name, chosen.group) for client, name in streams]
             demo, counts = Demo(count, seed), Counter[str]()
             try:
                 pool.start()
                 _ready(pool)
                 click.echo(f"Pool     supervisord with {counted(chosen.workers, 'worker')}\n")
                 events = _messages(Path(export), counts) if export else demo
-                took = _write(chosen, client, pool, events)
+                took = _write(chosen, streams, pool, events)
                 pool.stop()
-                total, dead = info.length(client, STREAM), len(letters)
+                total, dead = sum(info.length(*one) for one in streams), sum(map(len, letters))
                 click.echo(
                     f"\n{total - dead:,} of {counted(total, 'entry')} written, {dead:,} kept as "
                     f"dead letters, in {took:.1f} s"
@@ -112,8 +115,9 @@ def _run(config: Config, data: Path, export: str | None, count: int, seed: int) 
                 _dead(letters)
             finally:
                 pool.stop()
-                delete(client, STREAM, letters.name)
-                client.close()
+                for (client, name), dead_ones in zip(streams, letters, strict=True):
+                    delete(client, name, dead_ones.name)
+                    client.close()
 
 
 def _ready(pool: Pool) -> None:
@@ -143,36 +147,36 @@ def _messages(export: Path, counts: Counter[str]) -> Iterable[Any]:
     return desktop.events(export, rejected=rejected, counts=counts)
 
 
-def _write(config: Config, client: Client, pool: Pool, events: Iterable[Any]) -> float:
+def _write(config: Config, streams: Streams, pool: Pool, events: Iterable[Any]) -> float:
     """Publish `events` and show their progress; return the seconds until all were written."""
     from graphwriter.producers.publisher import EventPublisher
     from graphwriter.stream import info
 
     start = shown = time.monotonic()
     click.echo("  time   published     written   unread  dead   read by worker")
-    with EventPublisher(config.redis_url, STREAM) as publisher:
+    with EventPublisher(config.redis_url, config.stream) as publisher:
         for event in events:
             publisher.publish(event)
             if time.monotonic() - shown >= 1:
                 shown = time.monotonic()
-                _line(shown - start, publisher.published, config, client, pool)
-    while not info.drained(client, STREAM, config.group):
+                _line(shown - start, publisher.published, config, streams, pool)
+    while not all(info.drained(*one, config.group) for one in streams):
         time.sleep(0.05)
         if not pool.running:
             raise Unavailable("the pool exited before everything was written")
         if time.monotonic() - shown >= 1:
             shown = time.monotonic()
-            _line(shown - start, publisher.published, config, client, pool)
+            _line(shown - start, publisher.published, config, streams, pool)
     took = time.monotonic() - start
     time.sleep(0.2)  # heartbeats show the last batch a moment after its acknowledgement
-    _line(took, publisher.published, config, client, pool)
+    _line(took, publisher.published, config, streams, pool)
     return took
 
 
-def _line(seconds: float, published: int, config: Config, client: Client, pool: Pool) -> None:
+def _line(seconds: float, published: int, config: Config, streams: Streams, pool: Pool) -> None:
     from graphwriter.stream import info
 
-    facts = info.stream(client, STREAM, config.group)
+    facts = info.together([info.stream(*one, config.group) for one in streams])
     counts = [worker.counts for worker in pool.workers()]
     done = sum(each.written + each.unchanged for each in counts)
     read = "  ".join(f"{each.entries:,}" for each in counts)
@@ -206,8 +210,8 @@ def _answers(graph: Graph) -> None:
     )
 
 
-def _dead(dead: DeadLetters) -> None:
-    letters = list(dead.list())
+def _dead(dead: list[DeadLetters]) -> None:
+    letters = [letter for one in dead for letter in one.list()]
     reasons = Counter(letter.reason for letter in letters)
     samples = {letter.reason: letter.error for letter in reversed(letters)}
     click.echo()

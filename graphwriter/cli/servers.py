@@ -63,7 +63,7 @@ def running(data: Path | None, environ: Mapping[str, str], heap: str = "512m") -
         if not (environ.get("REDIS_URL") or environ.get("REDIS_URL_FILE")):
             from graphwriter.embedded import Valkey
 
-            data = _usable(data)
+            data = usable(data)
             valkey = stack.enter_context(Valkey(data=data / "valkey"))
             servers.services.append(valkey)
             servers.variables["REDIS_URL"] = valkey.url
@@ -74,8 +74,8 @@ def running(data: Path | None, environ: Mapping[str, str], heap: str = "512m") -
             from graphwriter.embedded import Neo4j, jars
             from graphwriter.embedded.neo4j import LATEST
 
-            data = _usable(data)
-            jars.classpath(LATEST, progress=_downloading)
+            data = usable(data)
+            jars.classpath(LATEST, progress=downloading)
             click.echo("Neo4j    starting …")
             neo4j = stack.enter_context(Neo4j(data=data / "neo4j", heap=heap))
             servers.services.append(neo4j)
@@ -92,7 +92,7 @@ def data_directory() -> Path:
     return path
 
 
-def _usable(data: Path | None) -> Path:
+def usable(data: Path | None) -> Path:
     """Return the data directory, created if missing. Raises ConfigError if it cannot be used."""
     data = data_directory() if data is None else data
     try:
@@ -106,6 +106,7 @@ def _usable(data: Path | None) -> Path:
     return data
 
 
-def _downloading(done: int, total: int, size: int) -> None:
+def downloading(done: int, total: int, size: int) -> None:
+    """Print from time to time how many of Neo4j's jars there are."""
     if done % 20 == 0 or done == total:
         click.echo(f"Neo4j    downloading its jars, once: {done}/{total}, {size / 1e6:.0f} MB")

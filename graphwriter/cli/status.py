@@ -16,7 +16,7 @@ from graphwriter.errors import ConfigError, Unavailable
 from graphwriter.text import age, counted, percentiles, plain, rate
 
 if TYPE_CHECKING:  # the drivers are not needed for --help
-    from graphwriter.status import GraphStatus, Pipeline, Server, Summary, Worker
+    from graphwriter.status import GraphStatus, Pipeline, Server, StreamPart, Summary, Worker
 
 WATCH_INTERVAL = 2.0  # seconds between two readings of --watch
 INDENT = 9  # columns of a line's name
@@ -65,6 +65,12 @@ def _show(pipeline: Pipeline, graph: GraphStatus, summary: Summary) -> None:
     for name, text in _lines(pipeline, graph, summary):
         click.echo(folded(f"{name:<{INDENT}}{plain(text)}", " " * INDENT))
     click.echo()
+    if pipeline.streams:
+        table(
+            ["stream", "entries", "unread", "oldest", "pending", "dead"],
+            [_part(part) for part in pipeline.streams],
+        )
+        click.echo()
     server_errors = pipeline.redis.error, graph.neo4j.error
     table(
         ["worker", "rate/s", "written", "unchanged", "dead", "pending", "doing"],
@@ -116,11 +122,27 @@ def _lines(pipeline: Pipeline, graph: GraphStatus, summary: Summary) -> Iterator
         yield "graph", f"{posts}, {links}, {missing}"
 
 
+def _part(part: StreamPart) -> list[str]:
+    """Return the row of one of several streams."""
+    if part.error is not None:
+        return [part.stream, "", part.error, "", "", ""]
+    oldest = "" if part.oldest_unread is None else age(part.oldest_unread)
+    unread = _number(part.unread) if part.group_exists else "no group"
+    numbers = _number(part.length), unread, oldest, _number(part.pending), _number(part.dead)
+    return [part.stream, *numbers]
+
+
+def _number(value: int | None) -> str:
+    return "unknown" if value is None else f"{value:,}"
+
+
 def _group(pipeline: Pipeline) -> str:
+    missing = sum(one.group_exists is False for one in pipeline.streams or ())
+    if pipeline.streams and 0 < missing < len(pipeline.streams):
+        return f"{pipeline.group} does not exist in {counted(missing, 'stream')}: see below"
     if not pipeline.group_exists:
         return f"{pipeline.group} does not exist: no worker has started yet"
-    unread = "unknown" if pipeline.unread is None else f"{pipeline.unread:,}"
-    text = f"{pipeline.group}: {unread} unread"
+    text = f"{pipeline.group}: {_number(pipeline.unread)} unread"
     if pipeline.oldest_unread is not None:
         text += f" (oldest {age(pipeline.oldest_unread)})"
     text += f", {pipeline.pending or 0:,} pending"

@@ -18,16 +18,18 @@ def command(config: Config, dry_run: bool) -> None:
     Entries that some group has not read or not acknowledged stay, however old they are. Redis
     removes whole nodes of about a hundred entries, so a few acknowledged entries stay too.
     """
-    from graphwriter.stream import connect, trim
+    from graphwriter.stream import trim
+    from graphwriter.stream.streams import each
 
-    client, name = connect(config.redis_url, config.stream), config.stream
-    oldest = trim.oldest_needed(client, name)
-    if oldest is None:
-        click.echo(f"{name} has no consumer group: nothing is acknowledged")
-        return
-    if dry_run:
-        number = counted(trim.count_before(client, name, oldest), "entry")
-        click.echo(f"would remove at most {number}, before {oldest.decode()}")
-    else:
-        number = counted(trim.trim(client, name, oldest), "entry")
-        click.echo(f"removed {number} before {oldest.decode()}")
+    streams = each(config.redis_url, config.stream)
+    for client, name in streams:
+        oldest = trim.oldest_needed(client, name)
+        where = f"{name}: " if len(streams) > 1 else ""
+        if oldest is None:
+            click.echo(f"{name} has no consumer group: nothing is acknowledged")
+        elif dry_run:
+            number = counted(trim.count_before(client, name, oldest), "entry")
+            click.echo(f"{where}would remove at most {number}, before {oldest.decode()}")
+        else:
+            number = counted(trim.trim(client, name, oldest), "entry")
+            click.echo(f"{where}removed {number} before {oldest.decode()}")

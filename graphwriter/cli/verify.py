@@ -77,12 +77,11 @@ def stream(config: Config, **options: Any) -> None:
     Unread and pending entries are in flight, and not a difference. An entry that cannot be decoded
     should be a dead letter, and is counted separately.
     """
-    from graphwriter.stream import connect
+    from graphwriter.stream.streams import each
     from graphwriter.verify.sources import StreamSource
 
-    client = connect(config.redis_url, config.stream)
-    source = StreamSource(client, config.stream, config.group, config.tenant, config.keep)
-    _run(config, source, **options)
+    streams = each(config.redis_url, config.stream)
+    _run(config, StreamSource(streams, config.group, config.tenant, config.keep), **options)
 
 
 @command.command("file", context_settings=CONTEXT)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, Generic, TypeVar, overload
 from urllib.parse import urlsplit
 
@@ -21,9 +22,10 @@ from graphwriter.database.connection import Connection
 from graphwriter.errors import ConfigError, GraphwriterError, TooBig, Unavailable
 from graphwriter.graph import Graph, duplicates, schema
 from graphwriter.graph import info as graph_info
-from graphwriter.stream import DeadLetter, DeadLetters, connect
+from graphwriter.stream import DeadLetter, DeadLetters
 from graphwriter.stream import info as stream_info
 from graphwriter.stream.client import Client, GroupGone, place
+from graphwriter.stream.streams import Clients, clients
 from graphwriter.worker import heartbeat
 
 T = TypeVar("T")
@@ -79,7 +81,11 @@ class Fact(Generic[T]):
 
 
 class Facts:
-    """Everything that checks read. `values` has the facts by name; a name may be absent."""
+    """Everything that checks read. `values` has the facts by name; a name may be absent.
+
+    With several streams `parts` has the facts of each by its name, and `stream` and `groups` are
+    those of all together. In a cluster `nodes` has the facts of each node by the name of a stream.
+    """
 
     config = Fact[Config]()
     wrong_values = Fact[Sequence[ConfigError]]()  # settings that could not be read
@@ -114,6 +120,27 @@ class Facts:
     def __init__(self, values: Mapping[str, Any], limit: float = TIME_LIMIT) -> None:
         self.values = dict(values)
         self.late = Unavailable(f"there was no answer within {limit:g} s")
+        self._limit = limit
+
+    @property
+    def parts(self) -> Mapping[str, Mapping[str, Any]]:
+        """The facts of each of several streams, by its name; empty if there is one."""
+        found: Mapping[str, Mapping[str, Any]] = self.values.get("parts", {})
+        return found
+
+    def streams(self) -> dict[str, stream_info.StreamFacts]:
+        """Return what is known of each of several streams, by its name."""
+        found = {name: values["stream"] for name, values in self.parts.items()}
+        return {
+            name: one for name, one in found.items() if isinstance(one, stream_info.StreamFacts)
+        }
+
+    def each(self, kind: str) -> Iterator[tuple[str, Facts]]:
+        """Yield the facts of each of the `parts` or `nodes`, with its name."""
+        found: Mapping[str, Mapping[str, Any]] = self.values.get(kind, {})
+        for name, values in found.items():
+            own = {"config": replace(self.config, stream=name)} if kind == "parts" else {}
+            yield name, Facts({**self.values, **values, **own}, self._limit)
 
     @property
     def own_group(self) -> stream_info.Group | None:
@@ -153,19 +180,74 @@ def read(
 
 
 def _read_redis(config: Config, values: dict[str, Any]) -> None:
+    facts = {**_STREAM, **_NODE}
     try:
-        client = connect(config.redis_url, config.stream, timeout=status.PATIENCE, retries=1)
+        found = clients(config.redis_url, config.stream, timeout=status.PATIENCE, retries=1)
     except ConfigError as error:
         values["redis"] = Answer("", error=error)
-        return _skip(values, _REDIS, "Redis", error)
+        return _skip(values, facts, "Redis", error)
+    first = found[0][0]
     try:
-        values["redis"] = answer(place(client), lambda: stream_info.ping(client))
+        values["redis"] = answer(
+            place(first), lambda: [*map(stream_info.ping, (client for client, _ in found))]
+        )
         if values["redis"].error is not None:
-            return _skip(values, _REDIS, "Redis", values["redis"].error)
-        for name, function in _REDIS.items():
-            values[name] = _tried(function, client, config)
+            return _skip(values, facts, "Redis", values["redis"].error)
+        if len(config.streams) == 1:
+            values |= _facts(_STREAM, first, replace(config, stream=config.streams[0]))
+        else:
+            _read_streams(found, config, values)
+        values |= _facts(_NODE, first, config)
     finally:
-        client.close()
+        for client, _ in found:
+            client.close()
+
+
+def _facts(
+    functions: Mapping[str, Callable[[Client, Config], Any]], client: Client, config: Config
+) -> dict[str, Any]:
+    return {name: _tried(function, client, config) for name, function in functions.items()}
+
+
+def _read_streams(found: Clients, config: Config, values: dict[str, Any]) -> None:
+    """Read the facts of each of several streams, of all together, and of a cluster's nodes."""
+    streams = [(client, name) for client, names in found for name in names]
+    parts = {
+        name: _facts(_STREAM, client, replace(config, stream=name)) for client, name in streams
+    }
+    values["parts"] = parts
+    values["stream"] = _tried(stream_info.together, [one["stream"] for one in parts.values()])
+    values["groups"] = _tried(_groups, [one["groups"] for one in parts.values()])
+    if len(found) > 1:
+        nodes: dict[str, dict[str, Any]] = {}
+        for client, (name, *_) in found:
+            one = _facts(_NODE, client, config)
+            known = one["redis_info"]
+            # By their ids, since several streams may lie on one node.
+            key = known["run_id"] if isinstance(known, dict) else name
+            nodes.setdefault(key, {name: one})
+        values["nodes"] = {name: one for some in nodes.values() for name, one in some.items()}
+
+
+def _groups(parts: Sequence[Any]) -> list[stream_info.Group]:
+    """Return the groups of several streams, each as if it were one of a single stream."""
+    by_name: dict[str, stream_info.Group] = {}
+    for group in (group for part in parts for group in _or_raised(part)):
+        known = by_name.get(group.name, group._replace(pending=0))
+        by_name[group.name] = stream_info.Group(
+            group.name,
+            max(known.delivered, group.delivered),
+            known.pending + group.pending,
+            None,
+            None,
+        )
+    return [*by_name.values()]
+
+
+def _or_raised(value: Any) -> Any:
+    if isinstance(value, Exception):
+        raise value
+    return value
 
 
 def _connect(config: Config, database: str | None = None) -> Graph:
@@ -232,7 +314,7 @@ def _constraints(connected: Graph, config: Config) -> Constraints:
         return Constraints(missing, [])  # that they are missing is reported all the same
 
 
-_REDIS: dict[str, Callable[[Client, Config], Any]] = {
+_STREAM: dict[str, Callable[[Client, Config], Any]] = {
     "stream": lambda client, config: stream_info.stream(client, config.stream, config.group),
     "ends": lambda client, config: stream_info.ends(client, config.stream),
     "groups": lambda client, config: stream_info.groups(client, config.stream),
@@ -241,6 +323,8 @@ _REDIS: dict[str, Callable[[Client, Config], Any]] = {
     "letters": lambda client, config: DeadLetters(client, config.stream, config.group).latest(
         status.SHOWN_LETTERS
     ),
+}
+_NODE: dict[str, Callable[[Client, Config], Any]] = {
     "redis_info": lambda client, _: stream_info.server(client),
     "redis_persistence": lambda client, _: stream_info.persistence(client),
     "redis_clock": lambda client, _: stream_info.clock_ahead(client),

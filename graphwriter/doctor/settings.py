@@ -59,7 +59,10 @@ def variables(facts: Facts) -> Iterator[Finding]:
 def batch_size(facts: Facts) -> Iterator[Finding]:
     """Batches are neither so small that commits dominate, nor too large for a transaction."""
     number, repair = facts.config.batch_size, f"unset {PREFIX}BATCH_SIZE"
-    if number > LARGE_BATCH:
+    if number < len(facts.config.streams):
+        text = f"a batch of {number} events has no room for an entry of each stream"
+        yield wrong(f"{text}: workers refuse to start", repair)
+    elif number > LARGE_BATCH:
         yield wrong(f"a batch of {number:,} events is too large for one transaction", repair)
     elif number < SMALL_BATCH:
         yield wrong(f"with batches of {number} events commits take most of the time", repair)

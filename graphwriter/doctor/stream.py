@@ -15,6 +15,7 @@ from graphwriter.text import age, counted
 from graphwriter.worker import heartbeat
 
 TRIM = "graphwriter trim"
+MANY = 1000  # entries for each of several streams, from which on an uneven share is a finding
 ONLY = "trim only with this, never by MAXLEN:"
 
 
@@ -24,6 +25,12 @@ def events(facts: Facts) -> Iterator[Finding]:
     if stream.length or stream.added:
         added = "" if stream.added is None else f", {stream.added:,} added in total"
         yield ok(f"{name} has {counted(stream.length, 'entry')}{added}")
+    elif any(one.length or one.added for one in facts.streams().values()):
+        if facts.ends is None:
+            text = f"the stream {name} does not exist, but others of GRAPH_WRITER_STREAM do"
+            yield wrong(f"{text}: no worker and no producer with this setting has run", None)
+        else:
+            yield ok("nothing was ever added: no chat belongs to it")
     else:
         text = f"nothing was ever added to the stream {name}: no producer writes to it"
         yield wrong(f"{text}, or it has another name", "export GRAPH_WRITER_STREAM=NAME")
@@ -37,7 +44,10 @@ def group(facts: Facts) -> Iterator[Finding]:
         return
     others = [other.name for other in facts.groups]
     text = f"the consumer group {name} does not exist"
-    if others:
+    if any(one.group_exists for one in facts.streams().values()):
+        text += ", but it does in others of GRAPH_WRITER_STREAM"
+        yield wrong(f"{text}: the workers run with another setting, restart them", None)
+    elif others:
         similar = get_close_matches(name, others, 1) or others
         repair = f"export GRAPH_WRITER_CONSUMER_GROUP={quote(similar[0])}"
         yield wrong(f"{text}, but {', '.join(others[:5])} does", repair)
@@ -103,4 +113,22 @@ def dead_letters(facts: Facts) -> Iterator[Finding]:
         yield wrong(text, "graphwriter dead list")
 
 
-CHECKS = (events, group, trimmed, trimmed_pending, backlog, dead_letters)
+def balance(facts: Facts) -> Iterator[Finding]:
+    """Several streams have even shares of the events; chats of different size differ a little."""
+    added = {name: one.added or one.length for name, one in facts.streams().items()}
+    total = sum(added.values())
+    if not added or total < MANY * len(added):
+        return
+    name = max(added, key=added.__getitem__)
+    share, empty = added[name] / total, [one for one, number in added.items() if not number]
+    if share > (len(added) + 1) / (2 * len(added)):  # half-way between an even share and everything
+        text = f"{name} has {share:.0%} of all entries of {len(added)} streams"
+        yield wrong(f"{text}: a chat is that busy, or a producer does not split them", None)
+    elif empty:
+        text = f"{len(empty)} of {len(added)} streams without any entry, such as {empty[0]}"
+        yield wrong(f"{text}: a producer has another GRAPH_WRITER_STREAM, or chats are few", None)
+    else:
+        yield ok(f"the largest share of {len(added)} streams is {share:.0%}")
+
+
+CHECKS = (events, group, trimmed, trimmed_pending, backlog, dead_letters, balance)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 from graphwriter.embedded import jars, java
-from graphwriter.embedded.service import HOST, Service, needs
+from graphwriter.embedded.service import HOST, Service, free_port, needs
 from graphwriter.errors import Unavailable
 
 LATEST = "2026.09.0"
@@ -63,16 +66,63 @@ class Neo4j(Service):
         """User and password for a driver, or None if authentication is off."""
         return None if self.password is None else ("neo4j", self.password)
 
-    def _launch(self, deadline: float) -> None:
-        needs("jpype")
+    @property
+    def has_database(self) -> bool:
+        """Whether a server or an import has made the database, which may be empty."""
+        return (self.data / "data" / "databases" / "neo4j").exists()
+
+    def admin(
+        self, *arguments: str, heap: str = "1g", stopping: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Run a command of `neo4j-admin` on this data, and block until it ends or `stopping`.
+
+        Raises:
+            Unavailable: it failed, with the end of its log, or was stopped.
+            NameTaken: a server uses this data.
+        """
+        self.stop()
+        self.data = self.data.absolute()
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.port = self.port or self._last_port() or free_port()
+        classpath, home, conf = self._prepared()
+        java_flags = java.flags(java.major(home), heap)
+        command = [
+            "/usr/bin/env",
+            f"NEO4J_HOME={self.data}",
+            f"NEO4J_CONF={conf.parent}",
+            str(home / "bin" / "java"),
+            *(flag for flag in java_flags if flag != "-Xrs"),  # a signal ends it in order
+            "-cp",
+            os.pathsep.join(map(str, classpath)),
+            "org.neo4j.cli.AdminTool",
+            *arguments,
+        ]
+        try:
+            self._spawn({"command": command, "signal": signal.SIGTERM, "user": None, "group": None})
+            self._report(time.monotonic() + self.patience)
+            while self.running and not stopping():
+                time.sleep(0.05)
+            failed = self.running or self._child is None or self._child.returncode
+        finally:
+            self.stop()
+        if failed:
+            raise self._failure(f"stopped: {' '.join(arguments[:3])}")
+
+    def _prepared(self) -> tuple[list[Path], Path, Path]:
+        """Write the settings; return the jars, the home of Java and the file of settings."""
         classpath = jars.classpath(self.version)
         home = self.java_home or java.java_for(self.version)
-        deadline = time.monotonic() + self.patience  # downloading jars has its own limits
         conf = self.data / "neo4j.conf"
         conf.write_text(
             "".join(f"{name}={_escaped(value)}\n" for name, value in self._settings().items()),
             encoding="utf-8",
         )
+        return classpath, home, conf
+
+    def _launch(self, deadline: float) -> None:
+        needs("jpype")
+        classpath, home, conf = self._prepared()
+        deadline = time.monotonic() + self.patience  # downloading jars has its own limits
         self._spawn(
             {
                 "libjvm": str(java.libjvm(home)),

@@ -13,9 +13,14 @@ _UTC: tuple[str | None, ...] = (None, "Z", "z")
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 ).fullmatch
+# What PostgreSQL writes, and most producers: datetime reads it without the parts.
+_USUAL = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)", re.ASCII
+).fullmatch
 _SECONDS = re.compile(r"([+-]?)(\d{1,15})(?:\.(\d{1,6})\d*)?", re.ASCII).fullmatch
 CACHED_LENGTH = 40  # characters of a text; longer ones are not cached
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
@@ -50,6 +55,13 @@ def iso(micros: int) -> str:
 
 
 def _parsed(text: str) -> int:
+    if _USUAL(text):
+        try:
+            moment = datetime.fromisoformat(text[:-1] if text[-1] == "Z" else text[:-6])
+        except ValueError as error:
+            raise ValueError(f": {error}") from None
+        since = moment - _NAIVE_EPOCH
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     if match := _RFC3339(text):
         day, clock, fraction, zone = match.groups()
         try:

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from graphwriter import __version__
 from graphwriter.exporter.refresh import Reading
 from graphwriter.graph.failures import Failure
-from graphwriter.status import GraphStatus, Pipeline
+from graphwriter.status import GraphStatus, Pipeline, StreamPart
 from graphwriter.worker.counts import EVENTS, LATENCY, SECONDS, Counts, Spread
 
 
@@ -135,39 +135,41 @@ def _servers(pipeline: Pipeline, graph: GraphStatus) -> Iterator[Metric]:
     )
 
 
+_STREAM = (  # metric, field of `Pipeline` and `StreamPart`, text
+    ("stream_length", "length", "Entries in the stream."),
+    ("stream_added", "added", "Entries ever added, if Redis knows it."),
+    ("lag", "unread", "Entries not delivered to the group yet (unread), if Redis knows it."),
+    ("pending", "pending", "Entries delivered to consumers and not acknowledged."),
+    ("dead_letters", "dead", "Dead letters that are kept."),
+    (
+        "trimmed_unread",
+        "trimmed_unread",
+        "Entries that were trimmed before they were delivered, not counted as lost yet.",
+    ),
+)
+_STREAM_NOW = (  # 0 if Redis answers and there is none
+    ("oldest_unread_seconds", "oldest_unread", "Age of the oldest unread entry; 0 without one."),
+    ("oldest_pending_seconds", "oldest_pending", "Age of the oldest pending entry; 0 without one."),
+    ("consumers", "consumer_count", "Consumers of the group on all machines."),
+)
+
+
 def _stream(pipeline: Pipeline) -> Iterator[Metric]:
-    for name, text, value in (
-        ("stream_length", "Entries in the stream.", pipeline.length),
-        ("stream_added", "Entries ever added, if Redis knows it.", pipeline.added),
-        (
-            "lag",
-            "Entries not delivered to the group yet (unread), if Redis knows it.",
-            pipeline.unread,
-        ),
-        ("pending", "Entries delivered to consumers and not acknowledged.", pipeline.pending),
-        ("dead_letters", "Dead letters that are kept.", pipeline.dead),
-        (
-            "trimmed_unread",
-            "Entries that were trimmed before they were delivered, not counted as lost yet.",
-            pipeline.trimmed_unread,
-        ),
-    ):
-        if value is not None:
-            yield _gauge(f"graph_writer_{name}", text, (), {"": value})
-    if pipeline.redis.up:
-        for name, text, age in (
-            (
-                "unread",
-                "Age of the oldest unread entry; 0 without one.",
-                pipeline.oldest_unread,
-            ),
-            ("pending", "Age of the oldest pending entry; 0 without one.", pipeline.oldest_pending),
-        ):
-            yield _gauge(f"graph_writer_oldest_{name}_seconds", text, (), {"": age or 0.0})
-        number = pipeline.consumer_count or 0
-        yield _gauge(
-            "graph_writer_consumers", "Consumers of the group on all machines.", (), {"": number}
-        )
+    """Yield the metrics of the stream; of several each has the label `stream`."""
+    labels: tuple[str, ...] = ()
+    parts: dict[str, Pipeline | StreamPart] = {"": pipeline}
+    answering = [""] if pipeline.redis.up else []
+    if pipeline.streams:
+        labels, parts = ("stream",), {part.stream: part for part in pipeline.streams}
+        answering = [part.stream for part in pipeline.streams if part.error is None]
+    for name, field, text in _STREAM:
+        known = {key: getattr(part, field) for key, part in parts.items()}
+        if known := {key: value for key, value in known.items() if value is not None}:
+            yield _gauge(f"graph_writer_{name}", text, labels, known)
+    for name, field, text in _STREAM_NOW:
+        if answering:
+            values = {key: getattr(parts[key], field) or 0 for key in answering}
+            yield _gauge(f"graph_writer_{name}", text, labels, values)
 
 
 def _workers(pipeline: Pipeline) -> Iterator[Metric]:

@@ -9,6 +9,7 @@ import base64
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from importlib import resources
+from shlex import quote
 from typing import Any
 
 import jinja2
@@ -42,7 +43,13 @@ class Page:
             lstrip_blocks=True,
             finalize=_printable,
         )
-        templates.filters |= {"age": _age, "number": _number, "utc": utc, "rate": _rate}
+        templates.filters |= {
+            "age": _age,
+            "number": _number,
+            "utc": utc,
+            "rate": _rate,
+            "quote": quote,
+        }
         style, script = _file("page.css"), _file("page.js")
         # Only our own style and script: an injected element could do nothing.
         self.policy = (

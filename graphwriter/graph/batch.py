@@ -301,11 +301,11 @@ def _ends(
             if forward.target is not None:
                 messages.add(forward.target)
             if forward.source is not None:
-                _label(sources, forward.source, forward.version, forward.name)
+                name_of_end(sources, forward.source, forward.version, forward.name)
         if reply is not None and reply.target is not None:
             replied.add(reply.target)
         if author is not None and author.author is not None:
-            _label(authors, author.author, author.version, author.name)
+            name_of_end(authors, author.author, author.version, author.name)
         if links is not None:
             for end, _ in links.targets:
                 if isinstance(end, str):
@@ -325,8 +325,8 @@ def _seconds(micros: int | None) -> tuple[int | None, int | None]:
     return seconds, rest * 1000
 
 
-def _label(held: Labels, key: Endpoint, version: int, name: str | None) -> None:
-    """Keep the newest name given for `key`."""
+def name_of_end(held: Labels, key: Endpoint, version: int, name: str | None) -> None:
+    """Keep `key`, a source or an author, with the newest name that was given for it."""
     if key not in held or (name is not None and version > held[key][0]):
         held[key] = (version if name is not None else -1, name)
 

@@ -118,5 +118,5 @@ def bare_channels(graph: Graph) -> int:
 
 
 def count(graph: Graph, kind: str) -> int:
-    """Return how many nodes of a label, or links of a type, the graph has."""
+    """Return how many nodes of a label, or links of a type, the graph has; `node`: all nodes."""
     return int(graph.read(statement(kind))[0]["number"])

@@ -1,4 +1,4 @@
-"""Adds events to the stream: many in one round trip, each at-least-once."""
+"""Adds events to the stream, or to several: many in one round trip, each at-least-once."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 import msgspec
 import orjson
 
+from graphwriter import partitions
 from graphwriter.backoff import Backoff
-from graphwriter.errors import BadEvent, ConfigError, Unavailable
+from graphwriter.errors import BadEvent, ConfigError, GraphwriterError, Unavailable
 from graphwriter.events import PostParsedEventV1
 from graphwriter.stream import info
-from graphwriter.stream.client import Client, add, connect
+from graphwriter.stream.client import Client, New, add
+from graphwriter.stream.streams import clients
 from graphwriter.stream.trim import oldest_needed, trim
 
 BUFFER_SIZE = 4 * 1024 * 1024  # bytes that are buffered, and at most one event more
@@ -23,6 +25,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 1.0  # seconds between attempts
 
 class EventPublisher:
     """Publishes events to a stream. `publish` buffers, `flush` (or `with`) sends.
+
+    With several streams all events of one chat go to one of them.
 
     Delivery is at-least-once: after a lost connection the events without a reply are sent again, so
     an event may be in the stream twice, and writing it twice changes nothing. Buffered events are
@@ -42,21 +46,24 @@ class EventPublisher:
         """Store the settings.
 
         Args:
+            stream: as the setting GRAPH_WRITER_STREAM; use the same as the workers.
             many: most events of one round trip.
             patience: seconds to wait for a server that does not answer, before `Unavailable`.
             maxlen: number of entries above which those are removed that every consumer group has
-                acknowledged. All other entries stay, however long the stream gets; without a group
-                nothing is removed. None never trims. It needs the permissions of an operator.
+                acknowledged; of several streams, in all of them together. All other entries stay,
+                however long the stream gets; without a group nothing is removed. None never trims.
+                It needs the permissions of an operator.
 
         Raises:
-            ConfigError: the URL is invalid, or a number is not positive.
+            ConfigError: the URL is invalid, or the names of streams, or a number is not positive.
         """
         for name, value in (("many", many), ("maxlen", maxlen)):
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}, expected at least 1")
-        self._client: Client = connect(url, stream, retries=0)
-        self._stream, self._many, self._patience = stream, many, patience
-        self._waiting: list[Mapping[Any, Any]] = []
+        self._streams = partitions.names(stream)
+        self._clients = clients(url, stream, retries=0)
+        self._many, self._patience = many, patience
+        self._waiting: list[New] = []
         self._bytes = 0
         self._maxlen, self._added = maxlen, 0  # since the length was read
         self.published = 0
@@ -75,7 +82,7 @@ class EventPublisher:
         fields = _fields(event)
         if len(self._waiting) >= self._many or self._bytes >= BUFFER_SIZE:
             self.flush()
-        self._waiting.append(fields)
+        self._waiting.append((partitions.of(self._streams, fields), fields))
         self._bytes += sum(len(key) + len(value) for key, value in fields.items())
 
     def publish_all(self, events: Iterable[Any]) -> int:
@@ -107,29 +114,43 @@ class EventPublisher:
             self._trim(self._maxlen)
 
     def _send(self) -> None:
-        """Send the buffer in one round trip, and keep the events that the server refused."""
-        refused, error = add(self._client, self._stream, self._waiting)
-        added = len(self._waiting) - len(refused)
+        """Send the buffer in one round trip, and keep the events that the server refused.
+
+        In a cluster it is one for each stream, and one that fails keeps no other from being sent.
+        """
+        failed: GraphwriterError | None = None
+        kept: list[New] = []
+        added = 0
+        for client, streams in self._clients:
+            own = self._waiting
+            if len(self._clients) > 1:
+                own = [one for one in own if one[0] in streams]
+            refused, error = _tried(client, own) if own else ([], None)
+            kept += refused
+            added += len(own) - len(refused)
+            failed = failed or error
         self.published += added
         self._added += added
-        self._waiting = refused
-        if error is not None:
-            raise error
+        self._waiting = kept
+        if failed is not None:
+            raise failed
         self._bytes = 0
 
     def _trim(self, maxlen: int) -> None:
+        streams = [(client, name) for client, names in self._clients for name in names]
         try:
-            if info.length(self._client, self._stream) > maxlen and (
-                oldest := oldest_needed(self._client, self._stream)
-            ):
-                trim(self._client, self._stream, oldest)
+            if sum(info.length(client, name) for client, name in streams) > maxlen:
+                for client, name in streams:
+                    if oldest := oldest_needed(client, name):
+                        trim(client, name, oldest)
         except Unavailable:
             return  # the events are in the stream; the next flush tries again
         self._added = 0
 
     def close(self) -> None:
-        """Close the connection without sending buffered events. Safe to call twice."""
-        self._client.close()
+        """Close the connections without sending buffered events. Safe to call twice."""
+        for client, _ in self._clients:
+            client.close()
 
     def __enter__(self) -> EventPublisher:
         return self
@@ -140,6 +161,13 @@ class EventPublisher:
                 self.flush()
         finally:
             self.close()
+
+
+def _tried(client: Client, entries: list[New]) -> tuple[list[New], GraphwriterError | None]:
+    try:
+        return add(client, entries)
+    except GraphwriterError as error:
+        return entries, error
 
 
 def _fields(event: Any) -> Mapping[Any, Any]:

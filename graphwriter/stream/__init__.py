@@ -1,5 +1,8 @@
 """Redis or Valkey: the only room that knows the client. All scripts are in *.lua.
 
+`Stream` is a consumer of one stream, `Streams` of several; `consumer_of` makes the one that a
+setting asks for.
+
 Keys, for the stream `s` and the group `g`:
 
     s                    stream  the events, as producers add them
@@ -14,5 +17,14 @@ from graphwriter.stream.client import connect
 from graphwriter.stream.consumer import Stream
 from graphwriter.stream.deadletters import DeadLetter, DeadLetters
 from graphwriter.stream.entry import Entry
+from graphwriter.stream.streams import Streams, consumer_of
 
-__all__ = ["DeadLetter", "DeadLetters", "Entry", "Stream", "connect"]
+__all__ = [
+    "DeadLetter",
+    "DeadLetters",
+    "Entry",
+    "Stream",
+    "Streams",
+    "connect",
+    "consumer_of",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphwriter.stream.entry import tagged
+from graphwriter import partitions
 
 # Commands that every connection of ours starts with.
 _CONNECT = "+ping +hello +auth +select +client|setname +client|setinfo +multi +exec +discard"
@@ -12,24 +12,33 @@ _SCRIPTS = "+eval +evalsha +script|load"
 
 
 def users(stream: str, group: str) -> list[str]:
-    """Return a line of an ACL file for each role, for Redis 7.2 or Valkey.
+    """Return a line of an ACL file for each role, for Redis 7.2 or Valkey; `stream` is the setting.
 
     None has a password: nobody can log in before `ACL SETUSER name >password`. A worker can add
     only dead letters, by a script in the server. It can also read facts, since the exporter of its
     pool uses the same URL.
     """
-    tag = tagged(stream)
-    dead, tries = f"{tag}:dead", f"{tag}:tries:{group}"
+    names = partitions.names(stream)
+    tags = [partitions.tagged(name) for name in names]
+    dead, tries = [f"{tag}:dead" for tag in tags], [f"{tag}:tries:{group}" for tag in tags]
+    keys, letters = _patterns("~", *names), _patterns("~", *dead)
+    several, connect = "", _CONNECT
+    if len(names) > 1:  # they may be in a cluster, where a worker waits for several nodes
+        several, connect = "+xread ", f"{_CONNECT} +cluster|slots"
     worker = (
-        f"~{stream} ~{dead} ~{tries} {_CONNECT} {_SCRIPTS} {_READ} {_SERVER} "
-        "+xgroup|create +xgroup|setid +xgroup|delconsumer +xreadgroup +xautoclaim +xack "
-        f"+hincrby +hdel +expire (~{dead} +xadd +xdel)"
+        f"{keys} {letters} {_patterns('~', *tries)} {connect} {_SCRIPTS} {_READ} {_SERVER} "
+        f"+xgroup|create +xgroup|setid +xgroup|delconsumer {several}+xreadgroup +xautoclaim +xack "
+        f"+hincrby +hdel +expire ({letters} +xadd +xdel)"
     )
     roles = {
         "worker": worker,
-        "producer": f"~{stream} {_CONNECT} +xadd",
-        "operator": f"~{stream} ~{dead} {_CONNECT} {_SCRIPTS} {_READ} {_SERVER} "
-        f"+xadd +xtrim +xgroup|delconsumer (~{dead} +xdel)",
-        "watcher": f"%R~{stream} %R~{dead} {_CONNECT} {_READ} {_SERVER}",
+        "producer": f"{keys} {connect} +xadd",
+        "operator": f"{keys} {letters} {connect} {_SCRIPTS} {_READ} {_SERVER} "
+        f"+xadd +xtrim +xgroup|delconsumer ({letters} +xdel)",
+        "watcher": f"{_patterns('%R~', *names, *dead)} {connect} {_READ} {_SERVER}",
     }
     return [f"user graphwriter-{name} on resetchannels -@all {may}" for name, may in roles.items()]
+
+
+def _patterns(kind: str, *keys: str) -> str:
+    return " ".join(f"{kind}{key}" for key in keys)

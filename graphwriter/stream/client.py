@@ -185,21 +185,22 @@ def _translate(error: RedisError, where: str) -> GraphwriterError:
     return Unavailable(f"Redis at {where} does not answer: {text}")
 
 
-def add(
-    client: Client, stream: str, entries: Sequence[Mapping[Any, Any]]
-) -> tuple[list[Mapping[Any, Any]], GraphwriterError | None]:
-    """Add entries to the stream in one round trip.
+New = tuple[str, Mapping[Any, Any]]  # an entry to add: its stream, its fields
+
+
+def add(client: Client, entries: Sequence[New]) -> tuple[list[New], GraphwriterError | None]:
+    """Add entries to their streams in one round trip.
 
     Returns the entries that the server refused, as a full one does, and the error of the first.
     Raises Unavailable if the connection is lost: then the entries may or may not have been added.
     """
     pipe = client.pipeline(transaction=False)
-    for fields in entries:
+    for stream, fields in entries:
         pipe.xadd(stream, fields)  # type: ignore[arg-type]
     with translated(client):
         replies = list(zip(entries, pipe.execute(raise_on_error=False), strict=True))
     errors = [reply for _, reply in replies if isinstance(reply, RedisError)]
-    refused = [fields for fields, reply in replies if isinstance(reply, RedisError)]
+    refused = [entry for entry, reply in replies if isinstance(reply, RedisError)]
     return refused, _translate(errors[0], place(client)) if errors else None
 
 

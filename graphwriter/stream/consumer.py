@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 from redis import ConnectionPool
 
+from graphwriter.partitions import tagged
 from graphwriter.stream import info
 from graphwriter.stream.client import Client, GroupGone, connect, script, translated
-from graphwriter.stream.entry import ALL, Entry, new_entry, tagged
+from graphwriter.stream.deadletters import DeadLetters
+from graphwriter.stream.entry import ALL, Entry, new_entry
 
 T = TypeVar("T")
 log = logging.getLogger("graphwriter")
@@ -23,12 +25,15 @@ TRIES_KEPT = 7 * 24 * 3600  # seconds after which Redis deletes an unused hash o
 
 
 class Stream:
-    """One consumer of a group of one stream.
+    """One consumer of a group of one stream; `Streams` is the same for several.
 
     Nothing connects before the first call. Every call blocks for at most the client's timeout and
     raises `Unavailable` or `ConfigError`. Reading and claiming create the group again if it was
     deleted, and count that in `regrouped`. Reading counts in `missed` the entries that were trimmed
     or deleted before they were delivered, if Redis knows how many (from 7.0 on).
+
+    Args:
+        beside: another stream on the same server, whose connections are used.
     """
 
     def __init__(
@@ -38,21 +43,31 @@ class Stream:
         group: str,
         consumer: str,
         block: float = BLOCK,
+        beside: Stream | None = None,
     ) -> None:
         self.name, self.group, self.consumer = stream, group, consumer
         self.block = block
-        self.client: Client = connect(source, stream)
-        self._reader: Client = connect(source, stream, timeout=block + SOCKET_MARGIN, retries=0)
+        if beside is None:
+            self.client: Client = connect(source, stream)
+            self.reader: Client = connect(source, stream, timeout=block + SOCKET_MARGIN, retries=0)
+        else:
+            self.client, self.reader = beside.client, beside.reader
+        self._letters = DeadLetters(self.client, stream, group, consumer)
         self._tries = f"{tagged(stream)}:tries:{group}"
         self.regrouped = 0  # times that the group was deleted and created again
         self.missed = 0
         self._lags, self._next_count = False, 0.0
         self._warned = False  # that missed entries cannot be counted
 
+    @property
+    def parts(self) -> tuple[Stream, ...]:
+        """The streams that are read: this one."""
+        return (self,)
+
     def close(self) -> None:
         """Close the connections. Safe to call twice."""
         self.client.close()
-        self._reader.close()
+        self.reader.close()
 
     def create_group(self) -> bool:
         """Create the group, and the stream if necessary; it starts at the first entry.
@@ -83,19 +98,44 @@ class Stream:
     def _count_and_read(self, count: int) -> list[Entry]:
         """Count missed entries, which the read would skip, and read without waiting."""
         # No transaction: if the server refuses one command, the other one still runs.
-        pipe: Any = self._reader.pipeline(transaction=False)
+        pipe: Any = self.reader.pipeline(transaction=False)
         pipe.eval(script("missed"), 1, self.name, self.group)
         pipe.xreadgroup(self.group, self.consumer, {self.name: b">"}, count=count)
         missed, reply = pipe.execute(raise_on_error=False)
         self._next_count = time.monotonic() + MISSED_INTERVAL
         if isinstance(reply, Exception):
             raise reply
-        if isinstance(missed, int):
-            self.missed += missed
+        self.count_missed(missed)
+        return self.new(reply)
+
+    def count_missed(self, reply: Any) -> None:
+        """Count what missed.lua returned; an error is logged once."""
+        if isinstance(reply, int):
+            self.missed += reply
         elif not self._warned:
-            log.warning("entries trimmed before they are read cannot be counted: %s", missed)
+            log.warning("entries trimmed before they are read cannot be counted: %s", reply)
             self._warned = True
-        return _entries(reply)
+
+    def look(self, count: int) -> tuple[bytes, list[Entry]]:
+        """Return up to `count` new entries without waiting, and an id.
+
+        Where they are fewer than `count`, everything up to that id is delivered.
+        """
+
+        def step() -> tuple[bytes, list[Entry]]:
+            pipe: Any = self.reader.pipeline(transaction=False)
+            pipe.eval(script("missed"), 1, self.name, self.group)
+            pipe.xrevrange(self.name, count=1)
+            pipe.xreadgroup(self.group, self.consumer, {self.name: b">"}, count=count)
+            missed, newest, reply = pipe.execute(raise_on_error=False)
+            for each in (reply, newest):
+                if isinstance(each, Exception):
+                    raise each
+            self.count_missed(missed)
+            return newest[0][0] if newest else b"0-0", self.new(reply)
+
+        nothing: tuple[bytes, list[Entry]] = (b"0-0", [])
+        return self._grouped_call(step, nothing)
 
     def pending(self, count: int) -> list[Entry]:
         """Return up to `count` of the oldest entries that are pending with this consumer.
@@ -123,12 +163,13 @@ class Stream:
         """
 
         def step() -> tuple[bytes, list[Entry]]:
-            reply: list[Any] = self._reader.xautoclaim(
+            reply: list[Any] = self.reader.xautoclaim(
                 self.name, self.group, self.consumer, int(idle * 1000), cursor, count=count
             )
-            entries = [Entry(key, fields or {}) for key, fields in reply[1]]
+            entries = [new_entry(key, fields, self.name) for key, fields in reply[1]]
             # Redis 7 lists the trimmed ones here, and has removed them from the pending list.
-            trimmed = [Entry(key, {}) for key in (reply[2] if len(reply) > 2 else [])]
+            gone = reply[2] if len(reply) > 2 else []
+            trimmed = [new_entry(key, None, self.name) for key in gone]
             return reply[0], self._with_deliveries(entries) + trimmed
 
         nothing: tuple[bytes, list[Entry]] = (b"0-0", [])
@@ -139,10 +180,18 @@ class Stream:
         with translated(self.client):
             self.client.xack(self.name, self.group, *ids)
 
+    def done(self, entries: Iterable[Entry]) -> None:
+        """Acknowledge entries that are written, or lost. Idempotent."""
+        self.ack(entry.id for entry in entries)
+
+    def bury(self, entry: Entry, reason: str, error: str) -> None:
+        """Keep `entry` as a dead letter and acknowledge it; see `DeadLetters.add`."""
+        self._letters.add(entry, reason, error)
+
     def try_alone(self, entry: Entry) -> int:
         """Count a try of `entry` by itself before it begins, and return how many there were."""
-        with translated(self._reader):
-            pipe = self._reader.pipeline()  # a silent retry would count a try that never was
+        with translated(self.reader):
+            pipe = self.reader.pipeline()  # a silent retry would count a try that never was
             pipe.hincrby(self._tries, entry.id.decode(), 1)
             pipe.expire(self._tries, TRIES_KEPT)
             return int(pipe.execute()[0])
@@ -158,18 +207,25 @@ class Stream:
 
     def _read(self, start: bytes, count: int, block: int | None = None) -> list[Entry]:
         def step() -> list[Entry]:
-            reply: Any = self._reader.xreadgroup(
+            reply: Any = self.reader.xreadgroup(
                 self.group, self.consumer, {self.name: start}, count=count, block=block
             )
-            entries = _entries(reply)
+            entries = self.new(reply)
             return entries if block else self._with_deliveries(entries)
 
         return self._grouped_call(step, [])
 
+    def new(self, reply: Any) -> list[Entry]:
+        """Return the entries of a reply to XREADGROUP that asks for this stream only."""
+        if not reply:
+            return []
+        rows = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
+        return [new_entry(key, fields, self.name) for key, fields in rows]
+
     def _grouped_call(self, step: Callable[[], T], nothing: T) -> T:
         """Run a read or claim; if the group was deleted create it, and return `nothing`."""
         try:
-            with translated(self._reader):
+            with translated(self.reader):
                 return step()
         except GroupGone:
             if self.create_group():
@@ -186,10 +242,3 @@ class Stream:
             )
         times = {row["message_id"]: int(row["times_delivered"]) for row in rows}
         return [entry._replace(deliveries=times.get(entry.id, 1)) for entry in entries]
-
-
-def _entries(reply: Any) -> list[Entry]:
-    if not reply:
-        return []
-    rows = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
-    return [new_entry(key, fields) for key, fields in rows]

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from graphwriter.partitions import tagged
 from graphwriter.stream.client import Client, GroupGone, script, translated
-from graphwriter.stream.entry import Entry, tagged
+from graphwriter.stream.entry import Entry
 
 # Every dead-letter reason; documented in docs/contracts.md.
 REASONS = [
@@ -50,7 +51,7 @@ class DeadLetters:
     """The dead letters of one stream. Errors and blocking are those of `Stream`."""
 
     def __init__(self, client: Client, stream: str, group: str, consumer: str = "") -> None:
-        self._client, self._stream = client, stream
+        self._client, self.stream = client, stream
         self._group, self._consumer = group, consumer
         self.name = f"{tagged(stream)}:dead"
         self._add = client.register_script(script("bury"))
@@ -64,13 +65,11 @@ class DeadLetters:
         """
         flat = [part for pair in entry.fields.items() for part in pair]
         details = [reason, error, self._consumer, f"{time.time():.3f}"]
-        keys = [self._stream, self.name]
+        keys = [self.stream, self.name]
         with suppress(GroupGone), translated(self._client):
             done: Any = self._add(keys=keys, args=[self._group, entry.id, *details, *flat])
             if isinstance(done, list):
-                self._move(
-                    done, self.name, self._stream, "XACK", self._stream, self._group, entry.id
-                )
+                self._move(done, self.name, self.stream, "XACK", self.stream, self._group, entry.id)
 
     def _move(self, fields: list[bytes], to: str, source: str, *take: str | bytes) -> int:
         """Add more fields than a script can; return 0 if `take` removed nothing."""
@@ -118,9 +117,9 @@ class DeadLetters:
         done = 0
         for letter in letters:
             with translated(self._client):
-                one: Any = self._replay(keys=[self._stream, self.name], args=[letter.id])
+                one: Any = self._replay(keys=[self.stream, self.name], args=[letter.id])
                 if isinstance(one, list):
-                    one = self._move(one, self._stream, self.name, "XDEL", self.name, letter.id)
+                    one = self._move(one, self.stream, self.name, "XDEL", self.name, letter.id)
                 done += one
         return done
 

@@ -1,4 +1,4 @@
-"""Entries, their ids, and the keys beside a stream."""
+"""Entries and their ids."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ ALL = 2**31 - 1  # where Redis wants a count and every entry of a range is meant
 
 
 class Entry(NamedTuple):
-    """An item of the stream, not decoded. `fields` is empty if it was trimmed while pending."""
+    """An item of a stream, not decoded. `fields` is empty if it was trimmed while pending.
+
+    `id` is unique within `stream`, its name, and empty where only one can be meant.
+    """
 
     id: bytes
     fields: dict[bytes, bytes]
     deliveries: int = 1
+    stream: str = ""
 
     @property
     def time(self) -> int:
@@ -23,9 +27,9 @@ class Entry(NamedTuple):
 _new: Any = tuple.__new__  # three times as fast as a named tuple's own constructor
 
 
-def new_entry(key: bytes, fields: dict[bytes, bytes] | None) -> Entry:
+def new_entry(key: bytes, fields: dict[bytes, bytes] | None, stream: str) -> Entry:
     """Return an entry that was just read."""
-    entry: Entry = _new(Entry, (key, fields or {}, 1))
+    entry: Entry = _new(Entry, (key, fields or {}, 1, stream))
     return entry
 
 
@@ -33,11 +37,3 @@ def order(key: bytes | str) -> tuple[int, ...]:
     """Return an entry's id, or the beginning of one, as integers that can be compared."""
     text = key.decode() if isinstance(key, bytes) else key
     return tuple(map(int, text.split("-")))
-
-
-def tagged(stream: str) -> str:
-    """Return `stream` as a key prefix in the same slot of a cluster."""
-    start = stream.find("{")
-    if start >= 0 and stream.find("}", start) > start + 1:
-        return stream
-    return f"{{{stream}}}"

@@ -6,12 +6,15 @@ Every function asks a few small commands, and raises Unavailable, Forbidden or C
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
+from graphwriter.errors import GraphwriterError
+from graphwriter.partitions import tagged
 from graphwriter.stream.client import Client, GroupGone, translated
-from graphwriter.stream.entry import order, tagged
+from graphwriter.stream.entry import order
 
 OLDEST = 100  # pending entries whose deliveries are read
 HOLDING_CONSUMERS = 20  # consumers whose oldest entry is read, those with most entries first
@@ -109,6 +112,51 @@ def stream(client: Client, name: str, group: str) -> StreamFacts:
             for row in consumers
         ),
     )
+
+
+def together(answers: Sequence[StreamFacts | GraphwriterError]) -> StreamFacts:
+    """Return the facts of several streams as those of one: sums, the oldest, all consumers.
+
+    A number that is unknown of one stream is unknown; a consumer of several is one consumer. Raises
+    the first error.
+    """
+    facts = []
+    for answer in answers:
+        if isinstance(answer, GraphwriterError):
+            raise answer
+        facts.append(answer)
+    if len(facts) == 1:
+        return facts[0]
+    by_name: dict[str, Consumer] = {}
+    for one in (consumer for each in facts for consumer in each.consumers):
+        known = by_name.get(one.name, Consumer(one.name, 0, one.idle, one.inactive))
+        by_name[one.name] = Consumer(
+            one.name,
+            known.pending + one.pending,
+            min(known.idle, one.idle),
+            _least(known.inactive, one.inactive),
+        )
+    return StreamFacts(
+        length=sum(each.length for each in facts),
+        added=_sum(each.added for each in facts),
+        group_exists=all(each.group_exists for each in facts),
+        unread=_sum(each.unread for each in facts),
+        trimmed_unread=_sum(each.trimmed_unread for each in facts),
+        pending=sum(each.pending for each in facts),
+        oldest_unread=_least(*(each.oldest_unread for each in facts)),
+        oldest_pending=_least(*(each.oldest_pending for each in facts)),
+        consumers=tuple(by_name.values()),
+        dead=sum(each.dead for each in facts),
+    )
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = list(values)
+    return None if None in known else sum(value or 0 for value in known)
+
+
+def _least(*values: float | None) -> float | None:
+    return min((value for value in values if value is not None), default=None)
 
 
 def _trimmed_unread(raw: dict[str, Any], group: Group) -> int | None:

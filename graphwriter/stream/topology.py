@@ -32,6 +32,11 @@ def kind(url: str) -> str | None:
     return word if scheme in ("redis", "rediss") and word in PORTS else None
 
 
+def spread(source: object) -> bool:
+    """Return whether streams behind a URL, or another client's pool, lie on several nodes."""
+    return isinstance(source, str) and kind(source) == CLUSTER
+
+
 def client(url: str, key: str, **settings: Any) -> redis.Redis:
     """Return a client of the server that holds `key`; it connects on first use.
 

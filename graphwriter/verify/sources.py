@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -45,38 +45,45 @@ class Source(Protocol):
 
 
 class StreamSource(Source):
-    """The entries that are still in a stream."""
+    """The entries that are still in a stream, or in several; those with their clients.
+
+    With several the place of an entry is its id and its stream.
+    """
 
     exact = True
 
     def __init__(
         self,
-        client: Client,
-        name: str,
+        streams: Sequence[tuple[Client, str]],
         group: str,
         tenant: str | None = None,
         keep: Keep = NOTHING,
     ) -> None:
-        self._client, self._name, self._group = client, name, group
+        self._streams, self._group = streams, group
         self._tenant, self._keep = tenant, keep
-        self._letters = DeadLetters(client, name, group)
-        self._dead: set[str] = set()  # source ids of decodable events; they are few
-        self._read: str | None = None
+        self._letters = [DeadLetters(client, name, group) for client, name in streams]
+        self._dead: set[str] = set()  # places of decodable events; they are few
+        self._read: dict[str, str] = {}  # the last letter that was read, by stream
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield the entries, oldest first, up to the last one at the start."""
-        for entry, in_flight in retained(self._client, self._name, self._group):
-            clock = max(_now(), entry.time)
-            event = _decoded(entry.fields, clock, self._tenant, self._keep)
-            yield Item(entry.id.decode(), event, in_flight)
+        """Yield the entries of each stream, oldest first, up to the last one at its start."""
+        for client, name in self._streams:
+            for entry, in_flight in retained(client, name, self._group):
+                clock = max(_now(), entry.time)
+                event = _decoded(entry.fields, clock, self._tenant, self._keep)
+                yield Item(self._place(entry.id.decode(), name), event, in_flight)
 
     def dead(self, places: set[str]) -> set[str]:
         """Read the dead letters; called only if something differs."""
-        for letter in self._letters.list(after=self._read):
-            self._read = letter.id
-            if letter.reason in _DECODED:
-                self._dead.add(letter.source_id)
+        for letters in self._letters:
+            for letter in letters.list(after=self._read.get(letters.stream)):
+                self._read[letters.stream] = letter.id
+                if letter.reason in _DECODED:
+                    self._dead.add(self._place(letter.source_id, letters.stream))
         return places & self._dead
+
+    def _place(self, key: str, stream: str) -> str:
+        return key if len(self._streams) == 1 else f"{key} of {stream}"
 
 
 _DECODED = ("post_id_taken", "refused", "deliveries")  # reasons that arise while writing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from graphwriter.errors import BadEvent
 from graphwriter.events import Event
 from graphwriter.graph.batch import Batch, fold
 from graphwriter.keep import NOTHING, Keep
-from graphwriter.stream import Entry, Stream
+from graphwriter.stream import Entry, Stream, Streams
 from graphwriter.stream.consumer import SUSPECT
 from graphwriter.worker.counts import Counts
 from graphwriter.worker.readahead import ReadAhead
@@ -29,7 +30,7 @@ class Prepared(NamedTuple):
     batch: Batch  # the rows of all pairs
     bad: Sequence[tuple[Entry, BadEvent]]  # dead letters
     suspects: Sequence[Entry] = ()  # to be tried alone, not decoded: that may crash the worker
-    trimmed: Sequence[bytes] = ()  # ids of entries that were trimmed or deleted while pending
+    trimmed: Sequence[Entry] = ()  # they were trimmed or deleted while pending
 
     @property
     def size(self) -> int:
@@ -44,7 +45,7 @@ def prepare(
 
     Where one of them was delivered too often none is decoded: each is a suspect, unless `alone`.
     """
-    trimmed = [entry.id for entry in entries if not entry.fields]
+    trimmed = [entry for entry in entries if not entry.fields]
     if trimmed:
         entries = [entry for entry in entries if entry.fields]
     if not alone and any(entry.deliveries > SUSPECT for entry in entries):
@@ -74,7 +75,7 @@ class Intake:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: Stream | Streams,
         counts: Counts,
         *,
         batch_size: int = 1000,
@@ -89,7 +90,7 @@ class Intake:
         self._own_first = True  # entries delivered to us before, maybe not finished
         self._cursor = b"0-0"  # of the sweep for entries of dead consumers
         self._next_sweep = 0.0
-        self._missed = 0  # part of `stream.missed` that is counted already
+        self._missed: Counter[str] = Counter()  # what is counted already, by stream
 
     def take(self) -> Prepared:
         """Return the next entries, decoded and folded; maybe none."""
@@ -108,11 +109,14 @@ class Intake:
 
     def count_missed(self) -> None:
         """Count and log the entries that were trimmed or deleted before they were read."""
-        missed = self._stream.missed - self._missed
-        self._missed += missed
-        if missed:
-            log.error("%d entries were trimmed or deleted before they were read: lost", missed)
-            self._counts.lost += missed
+        for part in self._stream.parts:
+            missed = part.missed - self._missed[part.name]
+            if missed:
+                where = f" of {part.name}" if len(self._stream.parts) > 1 else ""
+                text = "%d entries%s were trimmed or deleted before they were read: lost"
+                log.error(text, missed, where)
+                self._missed[part.name] += missed
+                self._counts.lost += missed
 
     def prepare_alone(self, entry: Entry) -> Prepared:
         """Decode an entry that `take` left undecoded as a suspect."""

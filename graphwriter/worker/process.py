@@ -14,7 +14,7 @@ from graphwriter import files, logs
 from graphwriter.config import Config, unknown
 from graphwriter.errors import ConfigError, DeadLetterLimit, GraphwriterError, Unavailable
 from graphwriter.graph import Graph, connect
-from graphwriter.stream import Stream
+from graphwriter.stream import Stream, Streams, consumer_of
 from graphwriter.stream.client import place
 from graphwriter.stream.deadletters import Limit
 from graphwriter.stream.prune import prune
@@ -73,7 +73,9 @@ def _run(
     with ExitStack() as stack:
         graph = stack.enter_context(closing(connect(config)))
         stream = stack.enter_context(
-            closing(Stream(config.redis_url, config.stream, config.group, consumer, config.block))
+            closing(
+                consumer_of(config.redis_url, config.stream, config.group, consumer, config.block)
+            )
         )
         state = WorkerState.starting(
             consumer,
@@ -101,7 +103,7 @@ def _run(
 
 def _writer(
     config: Config,
-    stream: Stream,
+    stream: Stream | Streams,
     graph: Graph,
     heartbeat: Heartbeat,
     parent: int | None,
@@ -134,13 +136,17 @@ def _writer(
     return writer
 
 
-def forget_consumers(stream: Stream, idle: float) -> None:
+def forget_consumers(stream: Stream | Streams, idle: float) -> None:
     """Delete consumers without pending entries that were idle for `idle` seconds, and log how many.
 
     Does nothing if Redis does not answer, or if our user may not: it is only tidiness.
     """
     try:
-        names = list(prune(stream.client, stream.name, stream.group, idle))
+        names = {
+            name
+            for part in stream.parts
+            for name in prune(part.client, part.name, part.group, idle)
+        }
     except GraphwriterError as error:
         log.debug("consumers were not deleted: %s", error)
         return
@@ -149,7 +155,7 @@ def forget_consumers(stream: Stream, idle: float) -> None:
 
 
 def _write(
-    config: Config, stream: Stream, graph: Graph, heartbeat: Heartbeat, writer: Writer
+    config: Config, stream: Stream | Streams, graph: Graph, heartbeat: Heartbeat, writer: Writer
 ) -> None:
     consumer = heartbeat.state.consumer
     graph.open()  # refuses a URI that holds a password, before it is logged
@@ -172,7 +178,7 @@ def _write(
     heartbeat.end()
 
 
-def _name_in_use(stream: Stream, left: float) -> bool:
+def _name_in_use(stream: Stream | Streams, left: float) -> bool:
     """Return whether another process reads under our consumer name, which no lock of ours shows.
 
     A recent read may be our predecessor's, which left the time of its last progress, `left`, in our

@@ -19,7 +19,7 @@ from graphwriter.graph import Graph, Refused, schema
 from graphwriter.graph.batch import fold
 from graphwriter.graph.write import write_halving
 from graphwriter.keep import NOTHING, Keep
-from graphwriter.stream import DeadLetters, Entry, Stream
+from graphwriter.stream import Entry, Stream, Streams
 from graphwriter.stream.deadletters import Limit
 from graphwriter.worker.counts import EVENTS, LATENCY, SECONDS, Counts
 from graphwriter.worker.heartbeat import STARTING, WAITING
@@ -32,7 +32,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between checks of a server that
 
 
 class Writer:
-    """Writes the events of one stream to one graph, as one consumer of a group.
+    """Writes the events of a stream, or of several, to one graph, as one consumer of a group.
 
     `run` returns after `stop`; `run_once` is one step and can be called alone. Both block for at
     most the stream's block time plus the graph's timeout and retries, and raise only `ConfigError`
@@ -42,7 +42,7 @@ class Writer:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: Stream | Streams,
         graph: Graph,
         *,
         batch_size: int = 1000,
@@ -54,6 +54,11 @@ class Writer:
         progress: Callable[[str], None] = lambda _doing: None,
         parent: int | None = None,
     ) -> None:
+        if batch_size < len(stream.parts):
+            raise ConfigError(
+                f"GRAPH_WRITER_BATCH_SIZE is {batch_size}, expected at least {len(stream.parts)}: "
+                "there are as many streams, and a batch has room for an entry of each"
+            )
         self.stream, self.graph = stream, graph
         self.counts = Counts()
         self.error: str | None = None  # why it waits, while it waits
@@ -61,7 +66,6 @@ class Writer:
             stream, self.counts,
             batch_size=batch_size, claim_idle=claim_idle, tenant=tenant, keep=keep,
         )  # fmt: skip
-        self._dead = DeadLetters(stream.client, stream.name, stream.group, stream.consumer)
         self._limit = limit or Limit()
         self._tries, self._keep = tries, keep
         self._progress, self._parent = progress, parent
@@ -139,7 +143,7 @@ class Writer:
                 for entry, _ in pairs:
                     self._bury(entry, outcome)
             else:
-                self.stream.ack(entry.id for entry, _ in pairs)
+                self.stream.done(entry for entry, _ in pairs)
                 self._backoff.reset()
                 self.counts.batches += 1
                 self.counts.written += len(outcome)
@@ -167,18 +171,27 @@ class Writer:
 
     def _bury(self, entry: Entry, error: BadEvent) -> None:
         """Keep `entry` as a dead letter and acknowledge it."""
-        self._dead.add(entry, error.reason, error.message)
+        self.stream.bury(entry, error.reason, error.message)
         self.counts.dead += 1
         self.counts.reasons[error.reason] = self.counts.reasons.get(error.reason, 0) + 1
         if self._buried.total() < LOGGED_LETTERS:
-            fields = {"entry": entry.id, "reason": error.reason}
-            log.warning("dead letter %s: %s", entry.id.decode(), error, extra=fields)
+            fields = {"entry": entry.id, "reason": error.reason} | self._stream_of(entry)
+            log.warning("dead letter %s: %s", self._place(entry), error, extra=fields)
         self._buried[error.reason] += 1
 
-    def _count_trimmed(self, ids: Sequence[bytes]) -> None:
-        log.error("%d entries were trimmed before they were written: lost", len(ids))
-        self.stream.ack(ids)
-        self.counts.lost += len(ids)
+    def _count_trimmed(self, entries: Sequence[Entry]) -> None:
+        log.error("%d entries were trimmed before they were written: lost", len(entries))
+        self.stream.done(entries)
+        self.counts.lost += len(entries)
+
+    def _stream_of(self, entry: Entry) -> dict[str, str]:
+        """Return the field of a log line with the entry's stream, if there are several."""
+        return {"stream": entry.stream} if len(self.stream.parts) > 1 else {}
+
+    def _place(self, entry: Entry) -> str:
+        """Return the entry's id for people, with its stream if there are several."""
+        where = f" of {entry.stream}" if len(self.stream.parts) > 1 else ""
+        return f"{entry.id.decode()}{where}"
 
     def _wait_for_servers(self) -> None:
         """Return when both servers answer and the graph takes writes; raise `Unavailable` else."""
@@ -229,6 +242,6 @@ class Writer:
             self.counts.latency.add(LATENCY, age)
             log.debug(
                 "%s to %s: %d entries in %.3f s, %.3f s after they were added",
-                entries[0].id.decode(), entries[-1].id.decode(), len(entries), seconds, age,
+                self._place(entries[0]), self._place(entries[-1]), len(entries), seconds, age,
                 extra={"first": entries[0].id, "last": entries[-1].id, "entries": len(entries)},
             )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import gzip
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from support.strategies import Event, events, form_a, form_b, refused
 
 from graphwriter.errors import BadEvent
 from graphwriter.events import decode as decode_at
-from graphwriter.events import from_values, telegram, wire
+from graphwriter.events import from_values, telegram, times, wire
 from graphwriter.keep import NOTHING
 from graphwriter.stream import Entry
 from graphwriter.worker.intake import prepare
@@ -174,3 +175,13 @@ def test_a_refused_entry_keeps_nothing_of_its_batch_alive() -> None:
         assert gc.collect() < 50
     finally:
         gc.enable()
+
+
+@given(st.datetimes(), st.sampled_from(("Z", "+00:00", "z", "", "-00:00")))
+def test_a_time_is_the_same_in_every_spelling(when: datetime, zone: str) -> None:
+    """Also in the usual ones, which are read by a shorter way."""
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    since = (when.replace(tzinfo=UTC) - epoch) // timedelta(microseconds=1)
+    text = when.isoformat()
+    for spelt in (text, text.replace("T", " "), when.isoformat(timespec="microseconds")):
+        assert times.micros("t", f"{spelt}{zone}") == since

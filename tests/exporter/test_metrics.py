@@ -202,6 +202,10 @@ def test_every_metric_of_dashboard_and_alerts_is_served(
     until(whole, 60)
     text = seen[-1]
     found = samples(text)
+    for name in ("posts:{0}", "posts:{1}"):  # with several streams some have a label more
+        redis_client.xgroup_create(name, GROUP, id="0", mkstream=True)
+    several = exporter(GRAPH_WRITER_STREAM="posts:{0..1}")
+    found |= samples(several.get("metrics").text)
     names = {sample.partition("{")[0] for sample in found}
     labels = {
         name: {label for sample in found if sample.partition("{")[0] == name

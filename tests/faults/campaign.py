@@ -1,9 +1,10 @@
 """The fault campaign: events with known ids, a pool of workers, a nemesis, and a ledger at the end.
 
     python tests/faults/campaign.py --faults 200 --events 100000 --seed 7
+    python tests/faults/campaign.py --stream 'stream:posts:parsed:{0..3}'     # one pool for four
 
 The seed decides the events and the faults, not the moment at which a fault meets the workers. All
-servers are the campaign's own. What the stream holds in the end is the truth: the graph has to be
+servers are the campaign's own. What the streams hold in the end is the truth: the graph has to be
 the reference model's of just these entries, the dead letters the ones that the model refuses.
 """
 
@@ -35,9 +36,10 @@ from support.names import GROUP, STREAM  # noqa: E402
 from support.product import digest  # noqa: E402
 from support.proxy import Proxy  # noqa: E402
 
+from graphwriter import partitions  # noqa: E402
 from graphwriter.embedded import Neo4j, Valkey  # noqa: E402
 from graphwriter.producers.demo import demo  # noqa: E402
-from graphwriter.stream import DeadLetters, info  # noqa: E402
+from graphwriter.stream import DeadLetters, connect, info  # noqa: E402
 
 LEAST = 6  # faults of a run that time ends, on however slow a machine
 PATIENCE = 120.0  # seconds for all to be written after a fault
@@ -54,7 +56,8 @@ class Ledger:
 
     seed: int
     faults: Counter[str] = field(default_factory=Counter)
-    acknowledged: set[bytes] = field(default_factory=set)  # ids that Redis told the producer
+    # Stream and id of what Redis told the producer.
+    acknowledged: set[tuple[str, bytes]] = field(default_factory=set)
     unknown: int = 0  # entries whose answer was lost: written or not
     slowest: tuple[float, str] = (0.0, "")  # seconds from a fault's end until all was written
     seconds: float = 0.0
@@ -78,11 +81,12 @@ def run(
     folder: Path,
     say: Say = lambda _: None,
     seconds: float | None = None,
+    setting: str = STREAM,
 ) -> Ledger:
     """Run a campaign in `folder`; fail where anything is lost, doubled or wrong.
 
-    With `seconds` no fault after the first six begins later than that; the events that are left
-    come then.
+    `setting` names the streams; each name begins as the usual one. With `seconds` no fault after
+    the first six begins later than that; the events that are left come then.
     """
     random = Random(seed)
     ledger = Ledger(seed)
@@ -95,7 +99,7 @@ def run(
         links = [Proxy(server.url).start() for server in (neo, valkey)]
         for link in links:
             stack.callback(link.stop)
-        on = Field(random, neo, valkey, links[0], links[1], folder, log, disk=disk)
+        on = Field(random, neo, valkey, links[0], links[1], folder, log, disk=disk, setting=setting)
         on.clock.write_bytes(bytes(8))
         stack.callback(on.stop_pools)
         on.start_pool()
@@ -163,14 +167,15 @@ def _produce(on: Field, ledger: Ledger, entries: Iterator[Any]) -> None:
     with on.client() as client:
         while chunk := list(islice(entries, CHUNK)):
             pipe = client.pipeline(transaction=False)
-            for fields in chunk:
-                pipe.xadd(STREAM, fields)
+            names = [partitions.of(on.streams, fields) for fields in chunk]
+            for name, fields in zip(names, chunk, strict=True):
+                pipe.xadd(name, fields)
             try:
                 ids = pipe.execute(raise_on_error=False)
             except redis.RedisError:
                 ids = []
                 time.sleep(0.2)
-            known = {one for one in ids if isinstance(one, bytes)}
+            known = {one for one in zip(names, ids, strict=False) if isinstance(one[1], bytes)}
             ledger.acknowledged |= known
             ledger.unknown += len(chunk) - len(known)
             time.sleep(PACE)
@@ -179,44 +184,52 @@ def _produce(on: Field, ledger: Ledger, entries: Iterator[Any]) -> None:
 def _drain(on: Field, after: str) -> float:
     """Wait until everything is written and acknowledged; return for how long."""
     start = time.monotonic()
-    stream = on.stream()
+    client = connect(on.valkey.url, STREAM)
     try:
-        while not info.drained(stream.client, stream.name, stream.group):
+        while not all(info.drained(client, name, GROUP) for name in on.streams):
             if time.monotonic() > start + PATIENCE:
                 raise AssertionError(f"not all written {PATIENCE:g} s after {after}: {_state(on)}")
             time.sleep(0.05)
     finally:
-        stream.close()
+        client.close()
     return time.monotonic() - start
 
 
 def _state(on: Field) -> str:
     with on.client() as client:
-        pending = client.xpending(STREAM, GROUP)
+        pending = [client.xpending(name, GROUP) for name in on.streams]
     return f"{pending}; {[(one.consumer, one.doing, one.error) for one in on.pool.workers()]}"
 
 
 def _verify(on: Field, ledger: Ledger) -> None:
-    """Hold stream, dead letters and graph against the model of what the stream holds."""
+    """Hold streams, dead letters and graph against the model of what the streams hold."""
     model = Model(time.time, digest, rich=True)
+    there: set[tuple[str, bytes]] = set()
+    refused: set[tuple[str, bytes]] = set()
+    letters: set[tuple[str, bytes]] = set()
+    tries: dict[Any, Any] = {}
     with on.client() as client:
-        entries: Any = client.xrange(STREAM)
-        refused = {key for key, fields in entries if model.apply(fields, key.decode())}
-        letters = [one.source_id.encode() for one in DeadLetters(client, STREAM, GROUP).list()]
-        missing = ledger.acknowledged - {key for key, _ in entries} - on.deleted
+        for name in on.streams:
+            entries: Any = client.xrange(name)
+            there |= {(name, key) for key, _ in entries}
+            refused |= {(name, key) for key, fields in entries if model.apply(fields, key.decode())}
+            found = DeadLetters(client, name, GROUP).list()
+            letters |= {(name, one.source_id.encode()) for one in found}
+            left: Any = client.hgetall(f"{partitions.tagged(name)}:tries:{GROUP}")
+            tries |= left
+        missing = ledger.acknowledged - there - on.deleted
         assert not missing, f"Redis itself lost {len(missing)} entries that it acknowledged"
-        tries = client.hgetall(f"{{{STREAM}}}:tries:{GROUP}")
     # A body may have been refused by a worker and deleted after its group was made anew.
-    assert refused <= set(letters) <= refused | on.deleted
+    assert refused <= letters <= refused | on.deleted
     assert not tries, f"tries that nobody forgot: {tries}"
     with neo4j.GraphDatabase.driver(on.neo4j.url) as driver:
         assert_same(model.graph(), read_graph(driver))
     log = (on.folder / "pool.log").read_bytes()
     assert b"Traceback" not in log, "a worker raised: see pool.log"
     ledger.found = {
-        "entries in the stream": len(entries),
+        "entries in the stream": len(there),
         "posts in the graph": len(model.posts),
-        "dead letters": len(set(letters)),
+        "dead letters": len(letters),
         "entries deleted before they were written": len(on.deleted),
         "of these counted as lost by workers": sum(map(int, TRIMMED.findall(log))),
     }
@@ -228,6 +241,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=Random().randrange(10_000))
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--stream", default=STREAM, help="several, as GRAPH_WRITER_STREAM")
     parser.add_argument("--seconds", type=float, help="after six, begin no fault later")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="graphwriter-faults-"))
@@ -239,6 +253,7 @@ def main() -> None:
         folder,
         say=lambda line: print(line, flush=True),
         seconds=options.seconds,
+        setting=options.stream,
     )
     print(*ledger.lines(), "nothing lost, nothing doubled, nothing left over", sep="\n")
 

@@ -18,9 +18,9 @@ import redis
 from support.names import GROUP, STREAM
 from support.proxy import Proxy
 
+from graphwriter import partitions
 from graphwriter.config import load
 from graphwriter.embedded import Neo4j, Valkey
-from graphwriter.stream import Stream
 from graphwriter.worker.pool import Pool
 
 CLAIM_IDLE = 8.0  # seconds
@@ -50,13 +50,20 @@ class Field:
     folder: Path
     log: IO[bytes]
     pools: list[Pool] = field(default_factory=list)
-    deleted: set[bytes] = field(default_factory=set)  # ids whose bodies a fault took away
+    # Stream and id of entries whose bodies a fault took away.
+    deleted: set[tuple[str, bytes]] = field(default_factory=set)
+    setting: str = STREAM  # the streams
     disk: Path | None = None  # a small one with Neo4j's data, where this account may mount it
 
     @property
     def pool(self) -> Pool:
         """The pool that runs now."""
         return self.pools[-1]
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The names of the streams."""
+        return partitions.names(self.setting)
 
     @property
     def clock(self) -> Path:
@@ -67,6 +74,7 @@ class Field:
         """Start a pool behind the links."""
         environ = SETTINGS | {
             "REDIS_URL": self.to_valkey.url,
+            "GRAPH_WRITER_STREAM": self.setting,
             "NEO4J_URI": self.to_neo4j.url,
             "GRAPH_WRITER_RUN_DIR": str(self.folder / "run"),
             "GRAPH_WRITER_EXPORTER": "false",
@@ -86,10 +94,6 @@ class Field:
     def client(self) -> redis.Redis:
         """A client of the stream's server itself, past the link."""
         return redis.Redis.from_url(self.valkey.url, socket_timeout=10)
-
-    def stream(self) -> Stream:
-        """The stream, past the link."""
-        return Stream(self.valkey.url, STREAM, GROUP, "campaign")
 
     def worker(self) -> psutil.Process | None:
         """One of the workers."""
@@ -243,7 +247,7 @@ def _of_commit(piece: bytes) -> bool:
 
 
 def _of_read(piece: bytes) -> bool:
-    return STREAM.encode() in piece[:80]
+    return STREAM.encode() in piece[:80]  # every stream's name begins with it
 
 
 def _of_ack(piece: bytes) -> bool:
@@ -261,19 +265,20 @@ def kill_clients(on: Field) -> None:
 
 
 def destroy_group(on: Field) -> None:
-    """Everything in the stream is delivered once more."""
+    """Everything in a stream is delivered once more."""
     with on.client() as client:
-        client.xgroup_destroy(STREAM, GROUP)
+        client.xgroup_destroy(on.random.choice(on.streams), GROUP)
 
 
 def delete_bodies(on: Field) -> None:
     """Entries are given to a consumer that dies with them, and are deleted: lost, and known."""
+    stream = on.random.choice(on.streams)
     with on.client() as client, contextlib.suppress(redis.ResponseError):
-        reply: Any = client.xreadgroup(GROUP, "ghost", {STREAM: ">"}, count=5)
+        reply: Any = client.xreadgroup(GROUP, "ghost", {stream: ">"}, count=5)
         ids = {key for _, entries in reply or [] for key, _ in entries}
         if ids:
-            on.deleted |= ids
-            client.xdel(STREAM, *ids)
+            on.deleted |= {(stream, key) for key in ids}
+            client.xdel(stream, *ids)
 
 
 # How often each comes, and what it does. Long ones are rare.

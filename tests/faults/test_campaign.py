@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from campaign import LEAST, run
+from support.names import STREAM
 from support.servers import folder
 
 
@@ -20,10 +21,11 @@ def place() -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(420)
-def test_nothing_is_lost_or_doubled_whatever_fails(place: Path) -> None:
+@pytest.mark.parametrize("setting", [STREAM, f"{STREAM}:{{0..3}}"], ids=["one", "four"])
+def test_nothing_is_lost_or_doubled_whatever_fails(place: Path, setting: str) -> None:
     """Faults of a new seed for about two minutes; what fails names the seed, which replays."""
     seed = int(time.time()) % 10_000
     print(f"seed {seed}")
-    ledger = run(seed, 60, 8_000, place, print, seconds=60)
+    ledger = run(seed, 60, 8_000, place, print, seconds=60, setting=setting)
     print(*ledger.lines(), sep="\n")
     assert ledger.faults.total() >= LEAST

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "graphwriter"
 # itself. docs/design.md draws it.
 LEVELS = (
     ("errors",),
-    ("backoff", "files", "keep", "logs", "text", "urls"),
+    ("backoff", "files", "keep", "logs", "partitions", "text", "urls"),
     ("events", "config", "plan"),
     ("stream", "graph", "database", "embedded"),
     ("producers", "queries", "worker"),
@@ -28,6 +28,7 @@ DOORS = ("__init__", "__main__")  # above all: they lead to what lies below
 PURE = (
     *(
         "text",
+        "partitions",
         "plan",
         "events/facets",
         "events/links",
@@ -35,7 +36,7 @@ PURE = (
         "events/times",
         "events/wire",
     ),
-    *("graph/batch", "verify/compare", "worker/counts"),
+    *("backfill/tables", "graph/batch", "verify/compare", "worker/counts"),
 )
 BORDERS = {
     "redis": {"stream"},

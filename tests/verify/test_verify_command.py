@@ -85,7 +85,7 @@ def test_what_is_in_flight_or_a_dead_letter_is_not_missing(
 ) -> None:
     """Unread, pending, never to be decoded, refused, or claiming another's post_id."""
     stream = Stream(valkey_url, STREAM, GROUP, "w", block=0.05)
-    source = StreamSource(stream.client, STREAM, GROUP, None, RICH)
+    source = StreamSource([(stream.client, STREAM)], GROUP, None, RICH)
 
     def add(*world: dict[str, Any] | str) -> None:
         for one in world:

@@ -36,6 +36,9 @@ CALL db.index.fulltext.listAvailableAnalyzers() YIELD analyzer
 
 // The counts below come from Neo4j's count store, which has them ready; planning them is fast.
 
+// :node
+MATCH (n) RETURN count(n) AS number
+
 // :Post
 MATCH (n:Post) RETURN count(n) AS number
 

@@ -87,9 +87,8 @@ class Rig:
         delete = "MATCH (n) WITH n LIMIT 20000 DETACH DELETE n RETURN count(*) AS gone"
         while self.graph.run(delete)[0]["gone"]:
             pass
-        self.graph.run("CALL db.clearQueryCaches()")  # plans made for the last graph's statistics
-        # A worker plans the statement for new posts before it reads; the one for known posts is
-        # planned at the first edit, which would be a second inside the clock.
+        # A worker plans only the first statement before the clock runs: the other takes a second.
+        self.graph.run("CALL db.clearQueryCaches()")
         self.graph.run(statement("update"), batch=fold(()).parameter())
 
     def fill(self, lines: Iterable[bytes]) -> None:
@@ -97,8 +96,7 @@ class Rig:
         self.client.delete(*map(filled, self.streams))
         pipe = self.client.pipeline(transaction=False)
         for number, line in enumerate(lines, 1):
-            event: dict[Any, Any] = {b"data": line}
-            pipe.xadd(filled(partitions.of(self.streams, event)), event)
+            pipe.xadd(filled(partitions.of(self.streams, {b"data": line})), {"data": line})
             if number % 2000 == 0:
                 pipe.execute()
         pipe.execute()
@@ -177,10 +175,8 @@ class Rig:
     def drained(self) -> bool:
         """Whether every entry is read and acknowledged."""
         for name in self.streams:
-            if not self.client.exists(name):
-                return False
-            (group,) = self.client.xinfo_groups(name)
-            if group["pending"] or group["lag"] != 0:
+            groups = self.client.xinfo_groups(name) if self.client.exists(name) else []
+            if not groups or groups[0]["pending"] or groups[0]["lag"] != 0:
                 return False
         return True
 

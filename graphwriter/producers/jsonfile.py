@@ -223,14 +223,22 @@ def decoding(raw: bytes, repaired: Callable[[bytes], bytes] = bytes) -> Iterator
     """Turn msgspec's errors about the message `raw` into BadEvents that name field and value."""
     try:
         yield
-    except UnicodeDecodeError:
-        raise BadEvent("bad_utf8", "the message contains text that is not UTF-8") from None
     except RecursionError:
         raise BadEvent("too_deep", "the JSON is nested too deeply for a message") from None
     except msgspec.ValidationError as error:
         raise refusal(error, _untyped(repaired(raw))) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if not _is_utf8(raw):  # the error itself says so in msgspec before 0.23 only
+            raise BadEvent("bad_utf8", "the message contains text that is not UTF-8") from None
         raise BadEvent("not_json", unquoted(error)) from None
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _untyped(raw: bytes) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from graphwriter import plan
 BENCH = Path(__file__).parent
 ORDER = (
     *("pipeline", "ceiling", "baseline", "peers", "latency", "growth"),
-    *("stages", "memory", "gate", "server", "orders", "backfill", "ask", "streams"),
+    *("stages", "memory", "gate", "overlap", "server", "orders", "backfill", "ask", "streams"),
 )
 PLANNED = (10, 100, 1000, 3000, 10_000)  # events/s of the capacity table
 STYLE = """

@@ -38,6 +38,7 @@ FULL = {
     "backfill": "",
     "peers": "",
     "gate": "",
+    "overlap": "",
     "server": "",
     "growth": "",
     "ask": "",

@@ -52,6 +52,13 @@ def _own_cpu(answers: Answers) -> float:
     )
 
 
+def _long(answers: Answers) -> float:
+    backfill = answers["backfill"]
+    if backfill["options"]["long"] < 1_000_000:
+        raise LookupError
+    return float(backfill["figures"]["offline / backfill, long"])
+
+
 def _growth(answers: Answers) -> float:
     growth = answers["growth"]
     if growth["options"]["events"] < 2_000_000:
@@ -74,12 +81,12 @@ TARGETS = (
     Target("pipeline / peers as documented", 20, _smallest("peers", "pipeline / ", ", documented")),
     Target(
         "pipeline / best peer in expert configuration, 1 process",
-        1.1,
+        1.5,
         _smallest("peers", "pipeline / ", ", 1"),
     ),
     Target(
         "pipeline / best peer in expert configuration, 4 processes",
-        1.8,
+        2.3,
         _smallest("peers", "pipeline / ", ", 4"),
     ),
     Target("8 workers / best of 1, 2, 4", 0.95, _figure("pipeline", "8 workers / best of 1, 2, 4")),
@@ -89,16 +96,34 @@ TARGETS = (
         _figure("pipeline", "retries per 1,000 batches, 8 workers"),
         least=False,
     ),
+    Target(
+        "30 % edits: 8 workers / best of 2, 4",
+        0.95,
+        _figure("pipeline", "edits, 8 workers / best of 2, 4"),
+    ),
+    Target(
+        "the embedded server's flags / Neo4j's own, raw loop, 2 writers",
+        1.2,
+        _figure("server", "parallel, -Xms, compact headers, 2 writers / base"),
+    ),
     Target("replay of what is there / first write", 2, _figure("pipeline", "replay / first write")),
     Target("2 workers / 1 worker", 1.3, _figure("pipeline", "2 workers / 1 worker")),
     Target("at 2,000,000 posts / at 50,000", 0.8, _growth),
     Target(
-        "p99 at 500 events/s / p99 of a raw transaction",
-        3,
-        _figure("latency", "p99 at 500 events/s / p99 of a raw transaction"),
+        "p50 at 500 events/s / p50 of a raw transaction",
+        4,
+        _figure("latency", "p50 at 500 events/s / p50 of a raw transaction"),
         least=False,
     ),
+    Target(
+        "p99 at 2,000 events/s",
+        100,
+        _figure("latency", "2000 events/s, pipeline, p99, ms"),
+        least=False,
+        unit="ms",
+    ),
     Target("worker's CPU beyond the driver's own, an event", 20, _own_cpu, least=False, unit="µs"),
+    Target("offline load / backfill, 1,000,000 posts", 10, _long),
     Target("backfill / workers, same posts", 0.9, _figure("backfill", "backfill / workers")),
     Target(
         "worker's resident size at batch 1,000",

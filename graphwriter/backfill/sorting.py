@@ -8,6 +8,7 @@ named too, are merged, bucket by bucket.
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -263,7 +264,10 @@ class Sorting:
         return Merged({name: len(of_table) for name, of_table in lines.items()}, multiline)
 
     def close(self) -> None:
-        """Complete the tables."""
+        """Complete the tables, and bring them to the disk."""
+        for file in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
         self._close()
 
     def _close(self) -> None:

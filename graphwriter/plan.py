@@ -59,8 +59,9 @@ class Measured:
 class Wanted:
     """What is asked for, and the largest machines to be had. Seconds, bytes; events a second."""
 
-    rate: float
+    rate: float  # on average: it decides how many posts are kept
     retention: float
+    peak: float | None = None  # the rate that has to be written; None: the average
     outage: float = 3600.0  # how long Neo4j may be away before the stream outgrows its Redis
     event_bytes: int | None = None  # of an event as JSON; None: as measured
     cores: float = 2  # of a machine for workers
@@ -68,6 +69,11 @@ class Wanted:
     neo4j_heap: int = 8 * 2**30
     neo4j_disk: int = 2 * 2**40
     redis_memory: int = 16 * 2**30
+
+    @property
+    def highest(self) -> float:
+        """The rate at the peak."""
+        return self.rate if self.peak is None else self.peak
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ class Plan:
     workers: int
     worker_machines: int
     worker_memory: int  # bytes, of all workers
+    neo4j_cores: int  # that the writes keep busy at the peak; questions need more
     one_machine: bool  # whether the measured one's cores, shared by all, carry it
     posts: int
     catch_up: float | None  # seconds to write an outage's backlog; None: never
@@ -110,26 +117,32 @@ def plan(wanted: Wanted, measured: Measured) -> Plan:
     """Return what `wanted` takes.
 
     Raises:
-        ConfigError: Neo4j's memory has no room for a page cache beside its heap.
+        ConfigError: Neo4j's memory has no room for a page cache beside its heap, or the peak is
+            below the average.
     """
+    if wanted.highest < wanted.rate:
+        raise ConfigError(
+            f"--peak is {wanted.highest:g}: it has to be at least --rate, which is {wanted.rate:g}"
+        )
     if wanted.neo4j_memory <= (least := wanted.neo4j_heap + SYSTEM):
         raise ConfigError(
             f"--neo4j-memory is {_size(wanted.neo4j_memory)}: it has to be above {_size(least)}, "
             f"--neo4j-heap ({_size(wanted.neo4j_heap)}) and {_size(SYSTEM)} for the system"
         )
     _, best = measured.best
-    enough = [one for one in sorted(measured.rates) if SAFE * one[1] >= wanted.rate]
+    enough = [one for one in sorted(measured.rates) if SAFE * one[1] >= wanted.highest]
     workers, written = enough[0] if enough else measured.best
-    cores = wanted.rate * measured.worker_cpu / 1e6 / SAFE
+    cores = wanted.highest * measured.worker_cpu / 1e6 / SAFE
     workers = max(LEAST, workers, math.ceil(cores))  # none takes more than a core
     posts = math.ceil(wanted.rate * wanted.retention)
     store = posts * measured.post_bytes
-    resources, left = _resources(wanted, measured, best, posts), written - wanted.rate
-    caught_up = wanted.rate * wanted.outage / left if left > 0 else None
+    resources, left = _resources(wanted, measured, best, posts), written - wanted.highest
+    caught_up = wanted.highest * wanted.outage / left if left > 0 else None
     return Plan(
         workers=workers,
         worker_memory=workers * measured.worker_memory,
         worker_machines=math.ceil(cores / wanted.cores),
+        neo4j_cores=math.ceil(wanted.highest * measured.server_cpu / 1e6 / SAFE),
         one_machine=bool(enough) and all(one.share <= 1 for one in resources),
         posts=posts,
         catch_up=caught_up,
@@ -141,17 +154,21 @@ def plan(wanted: Wanted, measured: Measured) -> Plan:
 
 def _resources(wanted: Wanted, measured: Measured, best: float, posts: int) -> list[Resource]:
     entry = (wanted.event_bytes or measured.event_bytes) + measured.entry_extra
-    backlog = wanted.rate * wanted.outage * entry * SPARE
+    backlog = wanted.highest * wanted.outage * entry * SPARE
     disk = posts * measured.post_bytes * SPARE + LOG
     # The index on post_id is met at random places by every new post, so it has to be in memory; of
     # the rest only the newest is.
     cache = posts * measured.index_bytes * SPARE
     room = wanted.neo4j_memory - wanted.neo4j_heap - SYSTEM
-    writes, size = wanted.rate / (SAFE * best), disk / wanted.neo4j_disk
+    writes, size = wanted.highest / (SAFE * best), disk / wanted.neo4j_disk
     properties = posts * measured.post_properties
     return [
         Resource(
-            "Neo4j writes", wanted.rate, round(SAFE * best, 1), "events/s", _shards(writes, FASTER)
+            "Neo4j writes",
+            wanted.highest,
+            round(SAFE * best, 1),
+            "events/s",
+            _shards(writes, FASTER),
         ),
         Resource("Neo4j disk", disk, wanted.neo4j_disk, "bytes", _shards(size)),
         Resource("Neo4j page cache", cache, room, "bytes", _shards(cache / room)),
@@ -192,13 +209,14 @@ def _certainty(wanted: Wanted, measured: Measured, posts: int) -> list[str]:
     size = wanted.event_bytes or measured.event_bytes
     return [
         f"rates were measured on: {measured.machine}; for another machine: make bench",
-        f"{wanted.rate:,g} events/s is {wanted.rate / best:.0%} of the best measured rate",
+        f"{wanted.highest:,g} events/s is {wanted.highest / best:.0%} of the best measured rate",
         f"rates were measured up to {measured.rates_posts:,} posts: "
         + _distance(posts / measured.rates_posts),
         f"bytes per post were measured up to {measured.growth_posts:,} posts: "
         + _distance(posts / measured.growth_posts),
         f"events of {size:,} bytes; measured: {measured.event_bytes:,}",
         "every event counts as a new post: edits need less",
+        *(["the average is taken for the peak, too: give --peak"] if wanted.peak is None else []),
     ]
 
 

@@ -62,6 +62,29 @@ def test_the_fewest_workers_are_planned_that_leave_room_to_catch_up(
     assert found.worker_machines <= workers
 
 
+def test_the_average_decides_what_is_kept_and_the_peak_what_is_written() -> None:
+    found = planned(100, peak=1000)
+    assert found.posts == planned(100).posts
+    peak = planned(1000)
+    assert (found.workers, found.catch_up) == (peak.workers, peak.catch_up)
+    for name in ("Neo4j writes", "Redis memory"):
+        assert resource(found, name) == resource(peak, name)
+    assert resource(found, "Neo4j disk") == resource(planned(100), "Neo4j disk")
+    assert "give --peak" in planned(100).sureness[-1]
+    assert "give --peak" not in found.sureness[-1]
+
+
+def test_a_peak_below_the_average_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--peak is 50: it has to be at least --rate"):
+        planned(100, peak=50)
+
+
+def test_the_cores_of_neo4j_are_what_the_events_of_the_peak_cost_it() -> None:
+    measured = replace(MEASURED, server_cpu=700.0)
+    found = plan.plan(plan.Wanted(rate=10, peak=3500, retention=DAY), measured)
+    assert found.neo4j_cores == 4  # 2.45 seconds of processor time a second, at most 0.7 busy
+
+
 def test_an_outage_is_caught_up_by_what_the_workers_do_beyond_the_rate() -> None:
     """At half of what a worker does it takes as long again."""
     assert planned(500, outage=3600).catch_up == pytest.approx(3600)

@@ -15,7 +15,8 @@ NEAR = 0.5  # utilisation from which on the next step is shown
 
 
 @click.command("plan", context_settings=CONTEXT)
-@click.option("--rate", required=True, metavar="NUMBER", help="Events per second at the peak.")
+@click.option("--rate", required=True, metavar="NUMBER", help="Events per second on average.")
+@click.option("--peak", metavar="NUMBER", help="Events per second at the peak. [the average]")
 @click.option(
     "--retention", required=True, metavar="TIME", help="How long posts are kept, such as 30d."
 )
@@ -42,7 +43,7 @@ NEAR = 0.5  # utilisation from which on the next step is shown
 )
 @as_json
 def command(
-    rate: str, retention: str, outage: str, event_bytes: str | None, json: bool, **given: Any
+    rate: str, peak: str | None, retention: str, outage: str, json: bool, **given: Any
 ) -> None:
     """Calculate workers, machines, memory and disk from measured figures.
 
@@ -52,8 +53,10 @@ def command(
     from graphwriter import plan
 
     with reported():
+        event_bytes = given["event_bytes"]
         wanted = plan.Wanted(
             rate=plan.number("--rate", rate),
+            peak=None if peak is None else plan.number("--peak", peak),
             retention=plan.duration("--retention", retention),
             outage=plan.duration("--outage", outage),
             event_bytes=None if event_bytes is None else plan.size("--event-bytes", event_bytes),
@@ -93,6 +96,7 @@ def _show(answer: Any) -> None:
     first = answer.resources[0]
     click.echo(folded(f"workers: {answer.workers}, on {_machines(answer)}"))
     click.echo(f"memory of all workers: {size(answer.worker_memory)}")
+    click.echo(f"cores of Neo4j that writing keeps busy: {answer.neo4j_cores}")
     click.echo(f"posts kept: {answer.posts:,}")
     after = "never: Neo4j is not faster" if answer.catch_up is None else age(answer.catch_up)
     click.echo(f"time to drain the backlog of an outage: {after}")

@@ -377,6 +377,62 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(
     assert "no dead letters" in run("dead", "list").stdout
 
 
+def test_dead_letters_are_counted_by_reason(run: Run, letters: DeadLetters) -> None:
+    """The most frequent reason first, with the newest of its letters."""
+    assert len(letters) == 3
+    listed = rows(run("dead", "list", "--json"))
+    first, second = rows(run("dead", "list", "--group-by", "reason", "--json"))
+    assert first == {
+        "reason": "not_json",
+        "letters": 2,
+        "first_time": listed[0]["time"],
+        "last_time": listed[1]["time"],
+        "last_id": listed[1]["id"],
+        "last_error": listed[1]["error"],
+    }
+    assert (second["reason"], second["letters"]) == ("schema_version", 1)
+    shown = run("dead", "list", "--group-by", "reason")
+    assert re.findall("^(?:not_json|schema_version) .*for a reason", shown.stdout, re.MULTILINE)
+    assert "\x1b" not in shown.stdout
+    (only,) = rows(run("dead", "list", "--group-by", "reason", "--limit", "1", "--json"))
+    assert only == first
+
+
+def test_a_replay_and_a_purge_are_tried_without_doing_anything(
+    run: Run, letters: DeadLetters, redis_client: redis.Redis
+) -> None:
+    """What they would take, by reason."""
+    said = run("dead", "replay", "--all", "--dry-run").stdout
+    assert said == "would replay 3 dead letters: not_json 2, schema_version 1\n"
+    said = run("dead", "purge", "--reason", "not_json", "--dry-run").stdout
+    assert said == "would purge 2 dead letters: not_json 2\n"
+    refused(run("dead", "purge", "1-1", "--dry-run"), EXIT_FAILED, "1-1")
+    assert (len(letters), redis_client.xlen(STREAM)) == (3, 3)
+
+
+def test_only_what_is_dead_for_long_enough_is_replayed(
+    run: Run, letters: DeadLetters, redis_client: redis.Redis
+) -> None:
+    """What has died since the cause was looked for stays."""
+    for source, age in (("1-1", 3 * 3600), ("1-2", 7200 + 60)):
+        dead = {"reason": "not_json", "error": "", "source_id": source, "deliveries": 1}
+        dead |= {"consumer": "w", "time": time.time() - age}
+        old: Any = {"data": "{"} | {f"dead.{name}": value for name, value in dead.items()}
+        redis_client.xadd(letters.name, old)
+    said = run("dead", "replay", "--all", "--older-than", "2h", "--dry-run").stdout
+    assert said == "would replay 2 dead letters: not_json 2\n"
+    assert run("dead", "replay", "--reason", "not_json", "--older-than", "2.5h").stdout == (
+        "replayed 1\n"
+    )
+    assert len(letters) == 4
+    refused(
+        run("dead", "replay", "--all", "--older-than", "soon"),
+        EXIT_CONFIG,
+        "--older-than",
+        "'soon'",
+    )
+
+
 @pytest.mark.parametrize("when", ["1e99", "nan", "-1e15"])
 def test_a_dead_letter_of_another_program_with_an_impossible_time_is_shown(
     run: Run, redis_client: redis.Redis, when: str

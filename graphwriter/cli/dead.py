@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from heapq import merge
 from itertools import islice
@@ -57,15 +58,22 @@ def _found(of: list[DeadLetters], reason: str | None = None) -> Iterator[tuple[s
 
 
 def _chosen(
-    of: list[DeadLetters], ids: tuple[str, ...], reason: str | None, everything: bool
+    of: list[DeadLetters],
+    ids: tuple[str, ...],
+    reason: str | None,
+    everything: bool,
+    older_than: str | None,
 ) -> tuple[dict[str, list[DeadLetter]], list[str]]:
     """Return the selected letters by stream, without their fields, and the ids that none has.
 
     An id is that of a letter or of its source entry.
     """
+    from graphwriter.plan import duration
+
     if [bool(ids), reason is not None, everything].count(True) != 1:
         raise click.UsageError("select the dead letters with one of: IDs, --reason, --all")
     _check(reason)
+    newest = None if older_than is None else time.time() - duration("--older-than", older_than)
     named = {*ids}
     chosen: dict[str, list[DeadLetter]] = {one.stream: [] for one in of}
     known: dict[str, str] = {}  # id -> the stream in which it was found
@@ -74,7 +82,8 @@ def _chosen(
             for key in {letter.id, letter.source_id} & named:
                 if known.setdefault(key, stream) != stream:
                     _ambiguous(key, known[key], stream)
-            chosen[stream].append(letter._replace(fields={}, error=""))  # to save memory
+            if newest is None or letter.time <= newest:
+                chosen[stream].append(letter._replace(fields={}, error=""))  # to save memory
     return chosen, sorted(named - {*known})
 
 
@@ -102,6 +111,12 @@ def _not_there(ids: list[str]) -> NoReturn:
 
 def chosen_by(function: click.decorators.FC) -> click.decorators.FC:
     """Give a command the arguments that select dead letters."""
+    function = click.option(
+        "--dry-run", is_flag=True, help="Only tell how many there are of each reason."
+    )(function)
+    function = click.option(
+        "--older-than", metavar="TIME", help="Of these, only those dead for longer, such as 2h."
+    )(function)
     function = click.option("--all", "everything", is_flag=True, help="All dead letters.")(function)
     function = click.option("--reason", metavar="WORD", help="Dead letters with this reason.")(
         function
@@ -125,13 +140,24 @@ def _summary(letter: DeadLetter, stream: str | None) -> dict[str, object]:
 @command.command("list", context_settings=CONTEXT)
 @click.option("--reason", metavar="WORD", help="Only dead letters with this reason.")
 @click.option("--limit", type=click.IntRange(1), default=None, metavar="NUMBER", help=LIMIT)
+@click.option(
+    "--group-by", type=click.Choice(["reason"]), help="One line for all dead letters of a reason."
+)
 @as_json
 @settings(*REDIS)
-def list_(config: Config, reason: str | None, limit: int | None, json: bool) -> None:
-    """List dead letters, oldest first, one per source entry."""
+def list_(
+    config: Config, reason: str | None, limit: int | None, group_by: str | None, json: bool
+) -> None:
+    """List dead letters, in the order in which they died.
+
+    One per source entry: after the group was made again an entry can become a dead letter twice.
+    """
     _check(reason)
     letters = _letters(config)
     several, found = len(letters) > 1, _found(letters, reason)
+    if group_by:
+        _list_reasons((letter for _, letter in found), limit, json=json)
+        return
     if json:
         for stream, letter in islice(found, limit):
             echo_json(_summary(letter, stream if several else None))
@@ -154,6 +180,37 @@ def list_(config: Config, reason: str | None, limit: int | None, json: bool) -> 
         click.echo(f"… and {more:,} more; by reason:")
         for word, number in reasons.most_common():
             click.echo(f"  {plain(word)}: {number:,}")
+
+
+def _list_reasons(letters: Iterable[DeadLetter], limit: int | None, *, json: bool) -> None:
+    """List the reasons, the most frequent first, each with its newest letter."""
+    numbers: Counter[str] = Counter()
+    first: dict[str, float] = {}
+    newest: dict[str, DeadLetter] = {}
+    for letter in letters:
+        numbers[letter.reason] += 1
+        first.setdefault(letter.reason, letter.time)
+        newest[letter.reason] = letter._replace(fields={})
+    wide = shutil.get_terminal_size().columns >= WIDE
+    rows = []
+    for reason, number in numbers.most_common(limit):
+        last = newest[reason]
+        if json:
+            echo_json(
+                {
+                    "reason": reason,
+                    "letters": number,
+                    "first_time": first[reason],
+                    "last_time": last.time,
+                    "last_id": last.id,
+                    "last_error": last.error,
+                }
+            )
+        since = [utc(first[reason])] if wide else []
+        rows.append([reason, f"{number:,}", *since, utc(last.time), last.error])
+    if not json:
+        columns = ["reason", "letters", *(["first (UTC)"] if wide else []), "last (UTC)"]
+        table([*columns, "last error"], rows, empty="no dead letters")
 
 
 @command.command("show", context_settings=CONTEXT)
@@ -186,17 +243,35 @@ def show(config: Config, id: str, json: bool) -> None:  # noqa: A002 - the argum
         click.echo(f"{plain(name)}: {plain(value)}")
 
 
+def _tell(doing: str, chosen: dict[str, list[DeadLetter]]) -> None:
+    """Tell what a replay or a purge would take."""
+    reasons = Counter(letter.reason for letters in chosen.values() for letter in letters)
+    said = ", ".join(f"{plain(word)} {number:,}" for word, number in reasons.most_common())
+    found = counted(reasons.total(), "dead letter")
+    click.echo(f"would {doing} {found}{f': {said}' if said else ''}")
+
+
 @command.command("replay", context_settings=CONTEXT)
 @chosen_by
 @settings(*REDIS)
-def replay(config: Config, ids: tuple[str, ...], reason: str | None, everything: bool) -> None:
+def replay(
+    config: Config,
+    ids: tuple[str, ...],
+    reason: str | None,
+    everything: bool,
+    older_than: str | None,
+    dry_run: bool,
+) -> None:
     """Put entries back into the stream, after the cause was fixed.
 
     Safe while workers run, and idempotent: an event that is written already changes nothing.
     """
     letters = _letters(config)
-    chosen, missing = _chosen(letters, ids, reason, everything)
-    click.echo(f"replayed {sum(one.replay(chosen[one.stream]) for one in letters):,}")
+    chosen, missing = _chosen(letters, ids, reason, everything, older_than)
+    if dry_run:
+        _tell("replay", chosen)
+    else:
+        click.echo(f"replayed {sum(one.replay(chosen[one.stream]) for one in letters):,}")
     if missing:
         _not_there(missing)
 
@@ -206,12 +281,23 @@ def replay(config: Config, ids: tuple[str, ...], reason: str | None, everything:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @settings(*REDIS)
 def purge(
-    config: Config, ids: tuple[str, ...], reason: str | None, everything: bool, yes: bool
+    config: Config,
+    ids: tuple[str, ...],
+    reason: str | None,
+    everything: bool,
+    older_than: str | None,
+    dry_run: bool,
+    yes: bool,
 ) -> None:
     """Delete dead letters. This cannot be undone."""
     letters = _letters(config)
-    chosen, missing = _chosen(letters, ids, reason, everything)
+    chosen, missing = _chosen(letters, ids, reason, everything, older_than)
     number = sum(map(len, chosen.values()))
+    if dry_run:
+        _tell("purge", chosen)
+        if missing:
+            _not_there(missing)
+        return
     if number and not yes:
         click.confirm(
             f"Delete {counted(number, 'dead letter')}, which cannot be undone?", abort=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from graphwriter.stream.client import Client, New, add
 from graphwriter.stream.streams import clients
 from graphwriter.stream.trim import oldest_needed, trim
 
+log = logging.getLogger("graphwriter")
 BUFFER_SIZE = 4 * 1024 * 1024  # bytes that are buffered, and at most one event more
 TRIM_SHARE = 10  # the length is read after each tenth of `maxlen`
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 1.0  # seconds between attempts
@@ -103,12 +105,16 @@ class EventPublisher:
         """
         deadline = time.monotonic() + self._patience
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        told = False
         while self._waiting:
             try:
                 self._send()
-            except Unavailable:
+            except Unavailable as error:
                 if time.monotonic() > deadline:
                     raise
+                if not told:
+                    log.warning("%s; trying again for %g s", error, self._patience)
+                    told = True
                 time.sleep(min(backoff.next(), max(0.0, deadline - time.monotonic())))
         if self._maxlen is not None and self._added * TRIM_SHARE >= self._maxlen:
             self._trim(self._maxlen)

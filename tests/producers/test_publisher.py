@@ -118,8 +118,12 @@ def test_an_event_that_finds_the_buffer_full_and_the_server_away_was_not_taken(
 
 
 def test_a_server_that_comes_back_in_time_is_waited_for(
-    proxy: Callable[[str], Proxy], valkey_url: str, redis_client: redis.Redis
+    proxy: Callable[[str], Proxy],
+    valkey_url: str,
+    redis_client: redis.Redis,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """And it is told once, at the first failure."""
     link = proxy(valkey_url)
     with EventPublisher(link.url, patience=10) as publisher:
         publisher.publish_all([event(1)])
@@ -132,6 +136,8 @@ def test_a_server_that_comes_back_in_time_is_waited_for(
         back.join()
 
     assert numbers(redis_client) == [1, 2]
+    (told,) = caplog.messages
+    assert told.endswith("; trying again for 10 s")
 
 
 @pytest.mark.parametrize("half", [False, True])

@@ -18,12 +18,13 @@ from msgspec import UNSET, UnsetType
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError, GraphwriterError
 from graphwriter.graph import Graph, info
-from graphwriter.stream import DeadLetter, DeadLetters
+from graphwriter.stream import DeadLetter, DeadLetters, pause
 from graphwriter.stream import info as stream_info
 from graphwriter.stream.client import Client, place
 from graphwriter.stream.entry import order
+from graphwriter.stream.pause import Pause
 from graphwriter.stream.streams import ask, clients
-from graphwriter.text import counted
+from graphwriter.text import age, counted
 from graphwriter.worker import heartbeat
 from graphwriter.worker.counts import LATENCY, SECONDS, Counts, Spread, Spreads
 
@@ -151,6 +152,7 @@ class Pipeline(msgspec.Struct):
     seconds: Quantiles | None = None  # from the read of a batch to its acknowledgement
     size: float | None = None  # entries of a batch
     streams: list[StreamPart] | UnsetType = UNSET  # only if there are several
+    paused: Pause | None = None  # since when and why the workers of the group read nothing
 
 
 class GraphStatus(msgspec.Struct):
@@ -197,6 +199,7 @@ class StatusReader:
                 consumers=_shown(facts.consumers),
                 letters=self._newest_letters(parts),
             )
+            pipeline.paused = self._pause()
         if len(parts) > 1:
             pipeline.streams = [
                 StreamPart(name, str(one))
@@ -206,6 +209,14 @@ class StatusReader:
             ]
         self._add_workers(pipeline, () if facts is None else facts.consumers)
         return pipeline
+
+    def _pause(self) -> Pause | None:
+        """Read the pause of the group; None also if our user may not read it."""
+        client, (name, *_) = self._clients[0]
+        try:
+            return pause.read(client, name, self.group)
+        except GraphwriterError:
+            return None
 
     def _renew(self) -> None:
         """Connect anew if REDIS_URL_FILE has another URL by now, for the next reading."""
@@ -354,6 +365,8 @@ def problems(pipeline: Pipeline, graph: GraphStatus) -> list[str]:
 def warnings(pipeline: Pipeline) -> list[str]:
     """Return a line for everything that a person should check."""
     lines = []
+    if pipeline.paused:
+        lines.append(f"paused {paused(pipeline.paused, pipeline.time)}")
     if pipeline.elsewhere:
         lines.append(
             f"{counted(pipeline.elsewhere, 'worker')} of this run directory left out: another Redis"
@@ -371,6 +384,13 @@ def warnings(pipeline: Pipeline) -> list[str]:
     if pipeline.dead and pipeline.time - newest < RECENT_LETTERS:
         lines.append(counted(pipeline.dead, "dead letter"))
     return lines
+
+
+def paused(found: Pause, now: float) -> str:
+    """Return since when, by whom and why a group is paused."""
+    who = f" by {found.by}" if found.by else ""
+    why = f": {found.reason}" if found.reason else ""
+    return f"for {age(max(0.0, now - found.since))}{who}{why}"
 
 
 class Summary(msgspec.Struct):

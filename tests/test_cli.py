@@ -377,6 +377,31 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(
     assert "no dead letters" in run("dead", "list").stdout
 
 
+def test_a_group_is_paused_and_goes_on(run: Run, redis_client: redis.Redis) -> None:
+    """Status and doctor say since when, by whom and why."""
+    redis_client.xadd(STREAM, {"data": "{}"})
+    redis_client.xgroup_create(STREAM, GROUP, id="0")
+    assert rows(run("status", "--json"))[0]["paused"] is None
+    assert run("resume").stdout == f"{GROUP} was not paused\n"
+
+    said = run("pause", "--reason", "an update\x1b[31m").stdout
+    assert "finish their batches" in said
+    assert "nothing is pending: no worker writes" in said
+    found = rows(run("status", "--json"))[0]["paused"]
+    assert abs(found["since"] - time.time()) < 60
+    shown = run("status").stdout
+    assert f"by {found['by']}" in shown
+    assert "\x1b" not in shown
+    doctor = run("doctor").stdout
+    assert "the group is paused for" in doctor
+    assert "graphwriter resume" in doctor
+
+    redis_client.xreadgroup(GROUP, "gone", {STREAM: ">"})
+    assert "1 entry still pending" in run("pause", "--wait", "0").stdout
+    assert run("resume").stdout.startswith("resumed; it was paused for")
+    assert rows(run("status", "--json"))[0]["paused"] is None
+
+
 def test_dead_letters_are_counted_by_reason(run: Run, letters: DeadLetters) -> None:
     """The most frequent reason first, with the newest of its letters."""
     assert len(letters) == 3

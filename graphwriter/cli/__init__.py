@@ -24,6 +24,8 @@ COMMANDS = {
     "backfill": ("backfill", "Write the posts of a PostgreSQL database to the graph."),
     "dead": ("dead", "List, show, replay and purge dead letters."),
     "status": ("status", "Show the stream, the workers and the dead letters."),
+    "pause": ("pause", "Make the workers finish and stop reading, on all machines."),
+    "resume": ("resume", "Let paused workers go on."),
     "doctor": ("doctor", "Find problems, and print the commands that repair them."),
     "ask": ("ask", "Ask the graph: threads, comments, spread, channels, what to collect."),
     "export": ("export", "Write the graph as CSV, GEXF or GraphML."),

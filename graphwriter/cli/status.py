@@ -105,6 +105,11 @@ def _lines(pipeline: Pipeline, graph: GraphStatus, summary: Summary) -> Iterator
     if pipeline.redis.up:
         yield "stream", f"{pipeline.stream}: {counted(pipeline.length or 0, 'entry')}"
         yield "group", _group(pipeline)
+    if pipeline.paused:
+        from graphwriter.status import paused
+
+        text = paused(pipeline.paused, pipeline.time)
+        yield "paused", f"{text}; `graphwriter resume` lets the workers go on"
     incoming = "" if summary.incoming is None else f"in {rate(summary.incoming)}, "
     yield "rate", f"{incoming}out {rate(pipeline.rate)}"
     if (latency := pipeline.latency) is not None:

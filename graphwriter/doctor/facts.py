@@ -22,9 +22,10 @@ from graphwriter.database.connection import Connection
 from graphwriter.errors import ConfigError, GraphwriterError, TooBig, Unavailable
 from graphwriter.graph import Graph, duplicates, schema
 from graphwriter.graph import info as graph_info
-from graphwriter.stream import DeadLetter, DeadLetters
+from graphwriter.stream import DeadLetter, DeadLetters, pause
 from graphwriter.stream import info as stream_info
 from graphwriter.stream.client import Client, GroupGone, place
+from graphwriter.stream.pause import Pause
 from graphwriter.stream.streams import Clients, clients
 from graphwriter.worker import heartbeat
 
@@ -101,6 +102,7 @@ class Facts:
     holdings = Fact[list[stream_info.Holding]]()
     oldest_pending = Fact[stream_info.Pending | None]()
     letters = Fact[tuple[DeadLetter, ...]]()
+    pause = Fact[Pause | None]()
     redis_info = Fact[dict[str, Any]]()
     redis_persistence = Fact[dict[str, str]]()
     redis_clock = Fact[float]()
@@ -325,6 +327,7 @@ _STREAM: dict[str, Callable[[Client, Config], Any]] = {
     ),
 }
 _NODE: dict[str, Callable[[Client, Config], Any]] = {
+    "pause": lambda client, config: pause.read(client, config.streams[0], config.group),
     "redis_info": lambda client, _: stream_info.server(client),
     "redis_persistence": lambda client, _: stream_info.persistence(client),
     "redis_clock": lambda client, _: stream_info.clock_ahead(client),

@@ -10,6 +10,7 @@ from graphwriter.config import Config
 from graphwriter.doctor.facts import Facts
 from graphwriter.doctor.finding import Finding, ok, wrong
 from graphwriter.stream.info import Consumer
+from graphwriter.stream.pause import Pause
 from graphwriter.text import age
 from graphwriter.worker import heartbeat
 
@@ -29,6 +30,9 @@ def consumers(facts: Facts) -> Iterator[Finding]:
     if here or elsewhere:
         yield ok(f"{len(here)} alive here, {len(elsewhere)} on other machines")
         return
+    if isinstance(facts.values.get("pause"), Pause):
+        yield ok("the group is paused, so workers on other machines cannot be seen")
+        return
     others = [group.name for group in facts.groups if group.name != config.group]
     if others and not stream.group_exists:
         text = f"no worker is alive in the group {config.group}"
@@ -37,6 +41,15 @@ def consumers(facts: Facts) -> Iterator[Finding]:
     last = min((row.idle for row in stream.consumers), default=None)
     seen = "none has ever read" if last is None else f"the last read was {age(last)} ago"
     yield wrong(f"no worker is alive, here or elsewhere: {seen}", _start(config))
+
+
+def paused(facts: Facts) -> Iterator[Finding]:
+    """The group is not paused, so its workers read."""
+    if facts.pause is None:
+        yield ok("the group is not paused")
+    else:
+        text = f"the group is paused {status.paused(facts.pause, facts.now)}"
+        yield wrong(f"{text}; no worker reads until:", "graphwriter resume")
 
 
 def _reads(consumer: Consumer, config: Config) -> bool:
@@ -134,4 +147,4 @@ def _start(config: Config) -> str:
     return "graphwriter up"
 
 
-CHECKS = (consumers, workers_here, pending, redelivered)
+CHECKS = (consumers, paused, workers_here, pending, redelivered)

@@ -170,6 +170,9 @@ def _stream(pipeline: Pipeline) -> Iterator[Metric]:
         if answering:
             values = {key: getattr(parts[key], field) or 0 for key in answering}
             yield _gauge(f"graph_writer_{name}", text, labels, values)
+    if pipeline.redis.up:
+        paused = {"": int(pipeline.paused is not None)}
+        yield _gauge("graph_writer_paused", "Whether the group is paused, 0 or 1.", (), paused)
 
 
 def _workers(pipeline: Pipeline) -> Iterator[Metric]:

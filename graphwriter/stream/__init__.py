@@ -9,6 +9,7 @@ Keys, for the stream `s` and the group `g`:
     {s}:dead             stream  entries that can never be written, with the reason (`deadletters`)
     {s}:tries:g          hash    entry id -> number of tries alone; only for entries that were
                                  delivered too often, deleted when they are done
+    {s}:paused:g         string  since when, by whom and why the group is paused; only while it is
 """
 
 from __future__ import annotations

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from redis import ConnectionPool
 
 from graphwriter.partitions import tagged
-from graphwriter.stream import info
+from graphwriter.stream import info, pause
 from graphwriter.stream.client import Client, GroupGone, connect, script, translated
 from graphwriter.stream.deadletters import DeadLetters
 from graphwriter.stream.entry import ALL, Entry, new_entry
+from graphwriter.stream.pause import Pause
 
 T = TypeVar("T")
 log = logging.getLogger("graphwriter")
@@ -68,6 +69,10 @@ class Stream:
         """Close the connections. Safe to call twice."""
         self.client.close()
         self.reader.close()
+
+    def paused(self) -> Pause | None:
+        """Return the pause of our group, or None."""
+        return pause.read(self.client, self.name, self.group)
 
     def create_group(self) -> bool:
         """Create the group, and the stream if necessary; it starts at the first entry.

@@ -21,6 +21,7 @@ from graphwriter.stream.alarm import Alarm
 from graphwriter.stream.client import Client, GroupGone, connect, script, translated
 from graphwriter.stream.consumer import BLOCK, MISSED_INTERVAL, Stream
 from graphwriter.stream.entry import Entry, new_entry
+from graphwriter.stream.pause import Pause
 
 T = TypeVar("T")
 Clients = list[tuple[Client, tuple[str, ...]]]  # each with its streams
@@ -102,6 +103,10 @@ class Streams:
         """Close the connections. Safe to call twice."""
         for part in self.parts:
             part.close()
+
+    def paused(self) -> Pause | None:
+        """Return the pause of our group, or None; all streams are paused together."""
+        return self.parts[0].paused()
 
     def create_group(self) -> bool:
         """Create the group of each stream, and the stream if necessary; see `Stream`.

@@ -28,8 +28,8 @@ log = logging.getLogger("graphwriter")
 
 HEARTBEAT_INTERVAL = 0.5  # seconds between two writes at least, so that progress costs nothing
 # `doing` of a worker that waits for its servers: for the first time, while Neo4j may still plan the
-# write, or after an outage; and of one that stopped normally.
-STARTING, WAITING, STOPPED = "starting", "waiting", "stopped"
+# write, or after an outage; of one whose group is paused; and of one that stopped normally.
+STARTING, WAITING, PAUSED, STOPPED = "starting", "waiting", "paused", "stopped"
 FILES_KEPT = 64  # files of workers that have exited; the counters of older ones are added up in one
 TRACK_LENGTH, TRACK_INTERVAL = 6, 2.0  # points of `track`, and seconds between two at least
 MARKS_LENGTH, MARKS_INTERVAL = 3, 100.0  # and of `marks`, which reach back up to five minutes

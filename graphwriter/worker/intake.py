@@ -102,6 +102,10 @@ class Intake:
             self.ahead.start(self._read)
         return prepared
 
+    def left(self) -> Prepared | None:
+        """Return what was read ahead, without reading more."""
+        return self.ahead.take() if self.ahead.started else None
+
     def start_over(self) -> None:
         """Begin with our own pending entries: what was read ahead is among them again."""
         self.ahead.drop()

@@ -20,14 +20,17 @@ from graphwriter.graph.batch import fold
 from graphwriter.graph.write import write_halving
 from graphwriter.keep import NOTHING, Keep
 from graphwriter.stream import Entry, Stream, Streams
+from graphwriter.stream.client import Forbidden
 from graphwriter.stream.deadletters import Limit
+from graphwriter.stream.pause import Pause
 from graphwriter.worker.counts import EVENTS, LATENCY, SECONDS, Counts
-from graphwriter.worker.heartbeat import STARTING, WAITING
+from graphwriter.worker.heartbeat import PAUSED, STARTING, WAITING
 from graphwriter.worker.intake import Intake, Prepared
 
 log = logging.getLogger("graphwriter")
 
 LOGGED_LETTERS = 3  # dead letters of a batch that are logged one by one
+PAUSE_STEP = 1.0  # seconds between two looks whether the group is paused
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between checks of a server that does not answer
 
 
@@ -62,6 +65,8 @@ class Writer:
         self.stream, self.graph = stream, graph
         self.counts = Counts()
         self.error: str | None = None  # why it waits, while it waits
+        self.pause: Pause | None = None  # of the group, as it was last seen
+        self._next_look, self._warned = 0.0, False
         self.intake = Intake(
             stream, self.counts,
             batch_size=batch_size, claim_idle=claim_idle, tenant=tenant, keep=keep,
@@ -95,6 +100,8 @@ class Writer:
         count each as a delivery.
         """
         try:
+            if self._paused():
+                return self._pause()
             if not self._ready:
                 self._wait_for_servers()
                 return 0
@@ -192,6 +199,35 @@ class Writer:
         """Return the entry's id for people, with its stream if there are several."""
         where = f" of {entry.stream}" if len(self.stream.parts) > 1 else ""
         return f"{entry.id.decode()}{where}"
+
+    def _paused(self) -> bool:
+        """Whether our group is paused; Redis is asked once a second."""
+        if (now := time.monotonic()) < self._next_look:
+            return self.pause is not None
+        self._next_look = now + PAUSE_STEP
+        try:
+            pause = self.stream.paused()
+        except Forbidden as error:  # a user of before there were pauses
+            if self._warned:
+                return False
+            log.warning("a pause of the group is not seen: %s", error)
+            self._warned, pause = True, None
+        if pause and not self.pause:
+            log.info("paused by %s: %s", pause.by, pause.reason or "no reason given")
+        elif self.pause and not pause:
+            log.info("the pause is over")
+        self.pause = pause
+        return pause is not None
+
+    def _pause(self) -> int:
+        """Write what was read ahead; then wait a moment."""
+        prepared = self.intake.left()
+        if prepared is not None and prepared.size:
+            self.write(prepared)
+            return prepared.size
+        self._progress(PAUSED)
+        sleep(PAUSE_STEP, lambda: self._stopping)
+        return 0
 
     def _wait_for_servers(self) -> None:
         """Return when both servers answer and the graph takes writes; raise `Unavailable` else."""

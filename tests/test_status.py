@@ -93,6 +93,27 @@ def test_one_screen_of_80_columns_tells_it_all(at_work: dict[str, str]) -> None:
     assert 50 <= float(done.stdout.partition("out ")[2].partition("/s")[0]) <= 100
 
 
+def test_each_screen_of_watch_has_its_time_and_fits_80_columns(at_work: dict[str, str]) -> None:
+    """Otherwise nobody sees that it stands still."""
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "graphwriter", "status", "--watch"],
+        env=os.environ | at_work | {"COLUMNS": "80"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stdout is not None
+    lines: list[str] = []
+    while sum("until Ctrl-C" in line for line in lines) < 2:
+        lines.append(watching.stdout.readline())
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(20) == 0
+    watching.stdout.close()
+    times = [line for line in lines if "until Ctrl-C" in line]
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, every 2 s", one) for one in times)
+    assert times[0] != times[1]
+    assert max(len(line.rstrip("\n")) for line in lines) <= 80
+
+
 def test_watch_goes_on_until_it_is_interrupted(at_work: dict[str, str]) -> None:
     """A line of JSON every two seconds; Ctrl-C is no error."""
     watching = subprocess.Popen(

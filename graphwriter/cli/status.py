@@ -13,7 +13,7 @@ from graphwriter.cli.options import CONTEXT, NEO4J, REDIS, settings
 from graphwriter.cli.output import as_json, echo_json, folded, table
 from graphwriter.config import Config
 from graphwriter.errors import ConfigError, Unavailable
-from graphwriter.text import age, counted, percentiles, plain, rate
+from graphwriter.text import age, counted, percentiles, plain, rate, utc
 
 if TYPE_CHECKING:  # the drivers are not needed for --help
     from graphwriter.status import GraphStatus, Pipeline, Server, StreamPart, Summary, Worker
@@ -48,6 +48,7 @@ def command(config: Config, watch: bool, json: bool) -> None:
             else:
                 if watch:
                     click.clear()
+                    click.echo(f"{utc(pipeline.time)} UTC, every {WATCH_INTERVAL:g} s until Ctrl-C")
                 _show(pipeline, graph_status, summary)
             if first and not watch and not pipeline.redis.up:
                 kind = ConfigError if pipeline.redis.refused else Unavailable

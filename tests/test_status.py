@@ -93,6 +93,18 @@ def test_one_screen_of_80_columns_tells_it_all(at_work: dict[str, str]) -> None:
     assert 50 <= float(done.stdout.partition("out ")[2].partition("/s")[0]) <= 100
 
 
+def test_a_worker_without_progress_has_no_rate() -> None:
+    """Not the one that it had before, however slowly it falls."""
+    now = time.time()
+    track = [(now - 10 + 2 * n, 100 * n) for n in range(6)]
+    state = heartbeat.WorkerState(
+        "w", STREAM, GROUP, os.getpid(), now, now, 0.0, "writing", Counts(written=500), track=track
+    )
+    assert state.rate(now) == pytest.approx(50)
+    assert 15 < state.rate(now + 8) < 30
+    assert state.rate(now + 13) == 0
+
+
 def test_each_screen_of_watch_has_its_time_and_fits_80_columns(at_work: dict[str, str]) -> None:
     """Otherwise nobody sees that it stands still."""
     watching = subprocess.Popen(

@@ -83,11 +83,10 @@ class WorkerState(msgspec.Struct):
         return time.monotonic() - self.clock >= patience
 
     def rate(self, now: float) -> float:
-        """Events per second over about the last ten seconds before `now`."""
-        if not self.track or now <= self.track[0][0]:
-            return 0.0
-        since, done = self.track[0]
-        return max(0, self.counts.done - done) / (now - since)
+        """Events per second over about the last ten seconds before `now`; 0 without progress."""
+        recent = (one for one in self.track if now - one[0] <= TRACK_LENGTH * TRACK_INTERVAL)
+        since, done = next(recent, (now, 0))
+        return max(0, self.counts.done - done) / (now - since) if now > since else 0.0
 
     @property
     def recent(self) -> Spreads:

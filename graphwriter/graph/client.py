@@ -130,6 +130,8 @@ class Graph:
         self._borrowed = False  # the driver is another program's
         self._write, self._update, self._rewrite = map(statement, ("write", "update", "rewrite"))
         self.indexes: set[str] = set()  # names of indexes for questions that are known to exist
+        # Called before every retry that a lost connection makes necessary, with the error.
+        self.retrying: Callable[[str], None] = lambda _error: None
         self._order = LockOrder()
         self.deadlocks = 0  # since the start; each is a retry, too
         self.retries = 0  # of batches, by this class or by the driver, since the start
@@ -373,6 +375,8 @@ class Graph:
                 if not retry or time.monotonic() + pause > deadline:
                     raise self.translate(error) from None
                 self.failures[failure.word] += 1
+                if isinstance(error, DriverError):
+                    self.retrying(f"Neo4j at {self.uri} does not answer: {line(error)}")
             self.retries += 1
             time.sleep(pause)
 

@@ -28,8 +28,10 @@ log = logging.getLogger("graphwriter")
 
 HEARTBEAT_INTERVAL = 0.5  # seconds between two writes at least, so that progress costs nothing
 # `doing` of a worker that waits for its servers: for the first time, while Neo4j may still plan the
-# write, or after an outage; of one whose group is paused; and of one that stopped normally.
-STARTING, WAITING, PAUSED, STOPPED = "starting", "waiting", "paused", "stopped"
+# write, or after an outage; of one that asks Neo4j again for its batch; of one whose group is
+# paused; and of one that stopped normally.
+STARTING, WAITING, RETRYING = "starting", "waiting", "retrying"
+PAUSED, STOPPED = "paused", "stopped"
 FILES_KEPT = 64  # files of workers that have exited; the counters of older ones are added up in one
 TRACK_LENGTH, TRACK_INTERVAL = 6, 2.0  # points of `track`, and seconds between two at least
 MARKS_LENGTH, MARKS_INTERVAL = 3, 100.0  # and of `marks`, which reach back up to five minutes

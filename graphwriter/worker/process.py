@@ -113,7 +113,7 @@ def _writer(
 
     def progress(doing: str) -> None:
         nonlocal next_prune
-        heartbeat.state.error = writer.error
+        heartbeat.state.error = writer.error or writer.retrying
         heartbeat.beat(doing)
         lock.restore()
         if writer.error is None and time.monotonic() >= next_prune:

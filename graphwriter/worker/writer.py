@@ -24,7 +24,7 @@ from graphwriter.stream.client import Forbidden
 from graphwriter.stream.deadletters import Limit
 from graphwriter.stream.pause import Pause
 from graphwriter.worker.counts import EVENTS, LATENCY, SECONDS, Counts
-from graphwriter.worker.heartbeat import PAUSED, STARTING, WAITING
+from graphwriter.worker.heartbeat import PAUSED, RETRYING, STARTING, WAITING
 from graphwriter.worker.intake import Intake, Prepared
 
 log = logging.getLogger("graphwriter")
@@ -63,8 +63,10 @@ class Writer:
                 "there are as many streams, and a batch has room for an entry of each"
             )
         self.stream, self.graph = stream, graph
+        graph.retrying = self._retry
         self.counts = Counts()
         self.error: str | None = None  # why it waits, while it waits
+        self.retrying: str | None = None  # why the current batch is tried again
         self.pause: Pause | None = None  # of the group, as it was last seen
         self._next_look, self._warned = 0.0, False
         self.intake = Intake(
@@ -152,6 +154,7 @@ class Writer:
             else:
                 self.stream.done(entry for entry, _ in pairs)
                 self._backoff.reset()
+                self.retrying = None
                 self.counts.batches += 1
                 self.counts.written += len(outcome)
                 self.counts.unchanged += len(pairs) - len(outcome)
@@ -247,11 +250,18 @@ class Writer:
             self._forget_try(self._alone)  # the servers failed, not the entry
         if self.error is not None:
             log.info("both servers answer again")
-        self.error, self._ready = None, True
+        self.error, self.retrying, self._ready = None, None, True
+
+    def _retry(self, error: str) -> None:
+        """Tell that Neo4j is asked again, before the graph gives up; the log gets the first."""
+        if self.retrying is None and self.error is None:
+            log.warning("%s; trying again", error)
+        self.retrying = error
+        self._progress(RETRYING)
 
     def _outage(self, error: Unavailable) -> None:
         self.intake.start_over()
-        self._ready = False
+        self._ready, self.retrying = False, None
         if self.error is None:
             log.warning("%s; waiting, nothing is lost", error)
             self.counts.outages += 1

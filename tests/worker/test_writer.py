@@ -192,6 +192,29 @@ def test_a_lost_commit_reply_ends_with_the_events_written_once(
     assert (writer.counts.retries, writer.error) == (1, None)
 
 
+def test_an_outage_of_neo4j_is_told_at_the_first_failure(
+    make: Make,
+    redis_client: redis.Redis,
+    driver: neo4j.Driver,
+    neo: Proxy,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The worker tries its batch again for seconds before it waits, and it says so."""
+    doing: list[str] = []
+    writer = drain(make(neo=neo.url, retry=60.0, progress=doing.append))
+    neo.stop()
+    add(redis_client, [event(1)])
+    with running(writer):
+        until(lambda: writer.retrying)
+        assert "does not answer" in (writer.retrying or "")
+        assert (doing[-1], writer.error) == ("retrying", None)
+        told = [text for text in caplog.messages if text.endswith("; trying again")]
+        assert len(told) == 1
+        neo.start()
+        until(lambda: posts(driver) == ["p1"] and writer.retrying is None)
+    assert [text for text in caplog.messages if text.endswith("; trying again")] == told
+
+
 def test_a_lost_acknowledgement_is_a_redelivery_that_changes_nothing(
     make: Make, redis_client: redis.Redis, driver: neo4j.Driver, neo: Proxy, valkey: Proxy
 ) -> None:

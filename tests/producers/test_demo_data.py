@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -163,13 +164,16 @@ def test_texts_are_in_many_scripts(stream: Decoded) -> None:
     assert set("aяψ茶चش🍵") <= letters
 
 
-def test_thirty_thousand_entries_a_second_are_made() -> None:
-    """Half of the promise, in time of the processor: a test may share its machine with others."""
+def test_to_make_an_entry_takes_less_than_three_times_as_long_as_to_decode_it() -> None:
+    """So that one demo keeps workers busy. Processor time beside processor time: machines differ."""
 
-    def rate() -> float:
+    def ratio() -> float:
         began = time.process_time()
-        for _ in demo.events(15_000, 1, START):
-            pass
-        return 15_000 / (time.process_time() - began)
+        made = list(demo.events(15_000, 1, START))
+        decoded = time.process_time()
+        for fields in made:
+            with suppress(BadEvent):
+                wire_events.decode(fields, 2**50)
+        return (decoded - began) / (time.process_time() - decoded)
 
-    assert max(rate() for _ in range(3)) > 15_000
+    assert min(ratio() for _ in range(3)) < 3

@@ -165,7 +165,7 @@ def test_texts_are_in_many_scripts(stream: Decoded) -> None:
 
 
 def test_to_make_an_entry_takes_less_than_three_times_as_long_as_to_decode_it() -> None:
-    """So that one demo keeps workers busy. Processor time beside processor time: machines differ."""
+    """So that a demo keeps its workers busy; in time of the processor, since machines differ."""
 
     def ratio() -> float:
         began = time.process_time()

@@ -69,8 +69,8 @@ def test_a_paused_worker_reads_nothing_and_goes_on_when_the_pause_ends(
     writer = make(progress=doing.append)
     writer.run_once()
     pause.start(redis_client, STREAM, GROUP, Pause(time.time(), "me on here", "Neo4j is updated"))
-    add(redis_client, 1, 3)
     until(lambda: not writer.run_once() and writer.pause is not None)
+    add(redis_client, 1, 3)
     doing.clear()
     assert [writer.run_once() for _ in range(3)] == [0, 0, 0]
     assert set(doing) == {"paused"}

@@ -115,7 +115,6 @@ def contender(place: rig.Rig, database: Postgres, posts: int, workers: int) -> d
 
 def offline(place: rig.Rig, database: Postgres, posts: int, workers: int) -> dict[str, Any]:
     """Measure one offline load of everything, with the import into an embedded Neo4j."""
-    place.wipe()
     run = Path(tempfile.mkdtemp(dir=place.folder))
     program = str(Path(sys.executable).with_name("graphwriter"))
     command = [program, "backfill", "--all", "--json", "--workers", f"{workers}", "--import"]

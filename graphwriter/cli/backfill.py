@@ -71,7 +71,7 @@ def command(config: Config, json: bool, **options: Any) -> None:
     batches, a second one immediately.
 
     With --offline it makes a first load: files for Neo4j's own import, which fills an empty
-    database faster. --import imports them into the embedded Neo4j of `graphwriter up`, which must
+    database. --import imports them into the embedded Neo4j of `graphwriter up`, which must
     not run meanwhile; without it the command for another server is printed.
     """
     from graphwriter.backfill.processes import Job

@@ -7,14 +7,12 @@ closes, also because the parent has died, the process exits after its task.
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, Self
 
-from graphwriter.backfill.processes import EXIT_TIME, STOP_SIGNALS, signals_blocked
+from graphwriter.backfill.processes import EXIT_TIME, STOP_SIGNALS, started
 from graphwriter.errors import ConfigError, GraphwriterError, Unavailable
 
 
@@ -34,18 +32,7 @@ class Pool:
         self._pipes: list[Connection] = []
 
     def __enter__(self) -> Self:
-        context = multiprocessing.get_context("spawn")  # inherits no threads and no connections
-        resource_tracker.ensure_running()  # now: its start would unblock the signals
-        with signals_blocked():
-            for number in range(self._number):
-                pipe, child = context.Pipe()
-                process = context.Process(
-                    target=_serve, args=(child, number, self._make, self._plan), daemon=True
-                )
-                process.start()
-                child.close()
-                self._processes.append(process)
-                self._pipes.append(pipe)
+        self._processes, self._pipes = started(self._number, _serve, self._make, self._plan)
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import multiprocessing
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -49,6 +49,25 @@ class PartReport(NamedTuple):
     error: GraphwriterError | None = None
 
 
+def started(
+    number: int, serve: Callable[..., None], *arguments: Any
+) -> tuple[list[Any], list[Connection]]:
+    """Start processes that run `serve(pipe, NUMBER, *arguments)`; return them and their pipes."""
+    processes: list[Any] = []
+    pipes: list[Connection] = []
+    context = multiprocessing.get_context("spawn")  # inherits no threads and no connections
+    resource_tracker.ensure_running()  # now: its start would unblock the signals
+    with _signals_blocked():
+        for one in range(number):
+            pipe, child_pipe = context.Pipe()
+            process = context.Process(target=serve, args=(child_pipe, one, *arguments), daemon=True)
+            process.start()
+            child_pipe.close()
+            processes.append(process)
+            pipes.append(pipe)
+    return processes, pipes
+
+
 class Processes:
     """`number` processes, which run inside `with`."""
 
@@ -59,17 +78,7 @@ class Processes:
         self.open: dict[int, Part] = {}  # by process, what is left of its part
 
     def __enter__(self) -> Self:
-        context = multiprocessing.get_context("spawn")  # inherits no threads and no connections
-        resource_tracker.ensure_running()  # now: its start would unblock the signals
-        with signals_blocked():
-            for number in range(self._number):
-                pipe, child_pipe = context.Pipe()
-                arguments = child_pipe, number, self._job
-                process = context.Process(target=_serve, args=arguments, daemon=True)
-                process.start()
-                child_pipe.close()
-                self._processes.append(process)
-                self._pipes.append(pipe)
+        self._processes, self._pipes = started(self._number, _serve, self._job)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -139,7 +148,7 @@ class Processes:
 
 
 @contextlib.contextmanager
-def signals_blocked() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     """Block Ctrl-C in processes that are started meanwhile, until `_serve` ignores it.
 
     A process inherits what is blocked, and imports modules for a second before it runs `_serve`.

@@ -293,15 +293,13 @@ def purge(
     letters = _letters(config)
     chosen, missing = _chosen(letters, ids, reason, everything, older_than)
     number = sum(map(len, chosen.values()))
-    if dry_run:
-        _tell("purge", chosen)
-        if missing:
-            _not_there(missing)
-        return
-    if number and not yes:
+    if number and not yes and not dry_run:
         click.confirm(
             f"Delete {counted(number, 'dead letter')}, which cannot be undone?", abort=True
         )
-    click.echo(f"purged {sum(one.purge(chosen[one.stream]) for one in letters):,}")
+    if dry_run:
+        _tell("purge", chosen)
+    else:
+        click.echo(f"purged {sum(one.purge(chosen[one.stream]) for one in letters):,}")
     if missing:
         _not_there(missing)
